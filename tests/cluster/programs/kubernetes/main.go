@@ -1,0 +1,63 @@
+// Command bench is every Kubernetes program the bench starts, in one binary.
+//
+// It acts as the program it is called as (a symbolic link per name), or as its
+// first argument: one link step and one file on disk instead of seven.
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"go.etcd.io/etcd/server/v3/etcdmain"
+	"k8s.io/component-base/cli"
+	_ "k8s.io/component-base/logs/json/register"
+	_ "k8s.io/component-base/metrics/prometheus/clientgo"
+	_ "k8s.io/component-base/metrics/prometheus/version"
+	kubectl "k8s.io/kubectl/pkg/cmd"
+	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+	manager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
+	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
+)
+
+func main() {
+	name := filepath.Base(os.Args[0])
+	command := find(name)
+	if command == nil && name != "etcd" && len(os.Args) > 1 {
+		os.Args = os.Args[1:]
+		name = filepath.Base(os.Args[0])
+		command = find(name)
+	}
+	if name == "etcd" {
+		etcdmain.Main(os.Args)
+		return
+	}
+	if command == nil {
+		fmt.Fprintf(os.Stderr, "unknown program %q\n", name)
+		os.Exit(2)
+	}
+	os.Exit(cli.Run(command))
+}
+
+// find returns the command of that name, nil when there is none (or for etcd,
+// which is no cobra command here).
+func find(name string) *cobra.Command {
+	switch name {
+	case "kube-apiserver":
+		return apiserver.NewAPIServerCommand()
+	case "kube-controller-manager":
+		return manager.NewControllerManagerCommand()
+	case "kube-scheduler":
+		return scheduler.NewSchedulerCommand()
+	case "kubelet":
+		return kubelet.NewKubeletCommand()
+	case "kube-proxy":
+		return proxy.NewProxyCommand()
+	case "kubectl":
+		return kubectl.NewDefaultKubectlCommand()
+	}
+	return nil
+}

@@ -1,0 +1,1 @@
+"""The RAG API: answers questions from one index with checked citations."""

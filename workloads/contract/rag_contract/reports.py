@@ -1,0 +1,91 @@
+"""What the running programs report back to the operator."""
+
+from typing import Literal
+
+from .base import Contract
+from .identity import IndexIdentity
+
+
+class PromptReport(Contract):
+    """Prompt of a served revision, by name and content hash."""
+
+    version: str
+    hash: str
+
+
+class IndexReport(Contract):
+    """Index of a served revision."""
+
+    version: str
+    collection: str
+    identity: IndexIdentity
+
+
+class ModelReport(Contract):
+    """Model of a served revision."""
+
+    runtime: str
+    name: str
+
+
+class RevisionReport(Contract):
+    """One revision as the answering process holds it; `loaded_at` is RFC 3339, UTC."""
+
+    number: int
+    weight: int
+    prompt: PromptReport
+    index: IndexReport
+    model: ModelReport
+    loaded_at: str
+
+
+class ModelsCurrent(Contract):
+    """Body of `GET /models/current`. `table_hash` is empty before the first table was loaded."""
+
+    service: str
+    api_version: str
+    table_hash: str
+    revisions: tuple[RevisionReport, ...]
+
+
+class ReadyCheck(Contract):
+    """One check of `GET /ready`: `message` says what is wrong and what to do, empty when `ok`."""
+
+    name: Literal["releases", "vector_store", "collections", "api_keys", "draining", "model"]
+    ok: bool
+    message: str = ""
+
+
+class ReadyReport(Contract):
+    """Body of `GET /ready` when ready, and under `checks` beside the error body when not."""
+
+    ready: bool
+    checks: tuple[ReadyCheck, ...]
+
+
+class IndexResult(Contract):
+    """The index Job's termination message (at most 4,096 bytes).
+
+    `reason` is a PascalCase word for the status of the RagService when `outcome` is Failed; `message` holds the remedy.
+    """
+
+    outcome: Literal["Succeeded", "Failed"]
+    version: str
+    collection: str
+    content_hash: str
+    documents: int = 0
+    chunks: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    reason: str = ""
+    message: str = ""
+
+
+class IndexProgress(Contract):
+    """Body of the indexer's `GET /progress` while it runs. Totals are 0 until they are known."""
+
+    stage: Literal["Waiting", "Loading", "Indexing", "Verifying", "Done", "Failed"]
+    documents_done: int = 0
+    documents_total: int = 0
+    chunks_done: int = 0
+    elapsed_seconds: float = 0.0

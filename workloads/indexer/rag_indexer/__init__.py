@@ -1,0 +1,1 @@
+"""The indexer: documents in, one verified Qdrant collection out."""
