@@ -1,0 +1,17 @@
+#!/bin/sh
+# Rewrites the lock files: names, versions and hashes, no download addresses. Usage: make lock
+set -eu
+cd "$(dirname "$0")/.."
+UV="${UV:-uv}"
+compile() { # output, inputs...
+    out=$1; shift
+    "$UV" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+        --no-emit-package rag-contract --no-emit-package rag-api --no-emit-package rag-indexer --no-emit-package rag-operator \
+        --output-file "requirements/$out.lock" "$@"
+    echo "requirements/$out.lock"
+}
+compile operator operator/pyproject.toml requirements/build.in
+compile api workloads/api/pyproject.toml requirements/build.in
+compile indexer workloads/indexer/pyproject.toml requirements/build.in
+compile dev operator/pyproject.toml workloads/api/pyproject.toml workloads/indexer/pyproject.toml requirements/dev.in
+compile bootstrap requirements/bootstrap.in --constraint requirements/dev.lock
