@@ -1,0 +1,3 @@
+module rag-operator/tests/cluster/programs/pause
+
+go 1.25.0
