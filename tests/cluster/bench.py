@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterator
 from . import packages
 from .commands import locked, run
 from .control_plane import HOSTPATH, ControlPlane, Plane
+from .dns import Dns
+from .kwok import Kwok
 from .network import Link
+from .node import Node
 from .processes import Processes
 from .programs import KUBERNETES_NAMES, Programs
 from .report import BenchError, Report
@@ -51,6 +54,9 @@ class Bench:
         """Start `parts`. What runs already is left as it is; what this call started ends again when it fails."""
         steps: dict[str, Callable[[], None]] = {
             "control-plane": self._control_plane_up,
+            "kwok": self._kwok_up,
+            "node": self._node_up,
+            "dns": self._dns_up,
         }
         with self._locked(), self._taken_back_on_failure():
             for part in parts:
@@ -98,6 +104,29 @@ class Bench:
             control_plane.start()
             if self.root:
                 self._publish_api_server(control_plane)
+
+    def node(self) -> Node:
+        """The node of this bench, running or not."""
+        return Node(self.settings, self.processes, self.link, self.control_plane())
+
+    def _kwok_up(self) -> None:
+        folder = self.programs.kwok()
+        with self.report.step("KWOK"):
+            Kwok(self.settings, self.processes, self.control_plane()).up(folder)
+
+    def _node_up(self) -> None:
+        if not self.root:
+            raise BenchError("a node needs root; without it there is --parts control-plane,kwok")
+        packages.ensure(packages.NODE, self.report)
+        pause = self.programs.pause() / "pause"
+        with self.report.step("node"):
+            self._node_started = True
+            self.node().up(pause)
+
+    def _dns_up(self) -> None:
+        folder = self.programs.coredns()
+        with self.report.step("DNS"):
+            Dns(self.settings, self.processes, self.link, self.control_plane()).up(folder / "coredns")
 
     def _link_programs(self, folder: os.PathLike[str], names: tuple[str, ...]) -> None:
         self.settings.bin.mkdir(parents=True, exist_ok=True)

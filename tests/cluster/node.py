@@ -14,7 +14,7 @@ import signal
 import time
 from pathlib import Path
 
-from . import cgroups, packages
+from . import archive, cgroups, packages
 from .commands import run
 from .control_plane import HOSTPATH, ControlPlane
 from .network import Link
@@ -49,13 +49,14 @@ class Node:
         """Words that run containerd's client against the node's images."""
         return [*self._link.enter(), "ctr", f"--address={self._socket}", "--namespace=k8s.io"]
 
-    def up(self) -> None:
-        """Start what does not run and wait until the node is Ready."""
+    def up(self, pause: Path) -> None:
+        """Start what does not run and wait until the node is Ready; `pause` is the sandbox program."""
         self._mount_folders()
         cgroups.make(self._settings.cgroup)
         self._write_files()
         self._masquerade()
         self.start_containerd()
+        self._import_pause(pause)
         self.start_kubelet()
         self.start_kube_proxy()
         self._wait_ready()
@@ -276,6 +277,15 @@ table ip {table} {{
             if time.monotonic() > deadline:
                 raise BenchError("the node is not Ready:\n" + self._processes.tail("kubelet"))
             time.sleep(0.2)
+
+    def _import_pause(self, program: Path) -> None:
+        image = f"docker.io/{self._settings.pause_image}"
+        if image in run([*self.ctr(), "images", "list", "-q"]).stdout.split():
+            return
+        file = self._folder / "pause.tar"
+        archive.write(file, image, program, {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, "amd64"))
+        run([*self.ctr(), "images", "import", file])
+        file.unlink()
 
     def _fail_when_gone(self, name: str) -> None:
         if self._processes.pid(name) is None:
