@@ -6,12 +6,13 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from . import packages
-from .commands import locked, run
-from .control_plane import HOSTPATH, ControlPlane, Plane
+from . import images, leftovers, packages
+from .commands import locked
+from .control_plane import ControlPlane, Plane
 from .dns import Dns
+from .engine import Engine
 from .kwok import Kwok
 from .network import Link
 from .node import Node
@@ -65,15 +66,48 @@ class Bench:
 
     def down(self) -> None:
         """End everything that `up` started and remove its state; does nothing when nothing is there."""
-        if not self.settings.state.exists():
-            self.report.line("nothing to stop")
+        with self._locked():
+            if not self.settings.state.exists():
+                self.report.line("nothing to stop")
+                return
+            self._end_all()
+        self.report.line("the bench is down")
+
+    def engine(self) -> Engine:
+        """The Docker Engine of this bench, running or not."""
+        return Engine(self.settings, self.processes, self.report)
+
+    def images(self, wanted: Sequence[str]) -> None:
+        """Build the project's images (all when `wanted` is empty) and put them on the node if it runs."""
+        with self._locked():
+            docker = self.engine().up()
+            base = images.ensure_base(self.settings, docker, self.report)
+        built = images.Builder(self.settings, docker, self.report, base).build(wanted)
+        self.load(built)
+
+    def load(self, names: Sequence[str]) -> None:
+        """Put images of the bench's engine on the node, or say that there is none."""
+        if self.processes.pid("containerd") is None:
+            self.report.line("no node runs, so the images stay in the engine; `up` and `load` put them there")
             return
         with self._locked():
-            for name in reversed(self.processes.names()):
-                if self.processes.stop(name):
-                    self.report.line(f"stopped {name}")
-            self._remove_state()
-        self.report.line("the bench is down")
+            docker = self.engine().up()
+            images.load(docker, names, self.node().ctr(), self.report)
+
+    def status(self) -> list[str]:
+        """What runs, where and in which version, one line each."""
+        settings = self.settings
+        lines = [
+            f"API server  {settings.server}",
+            f"kubeconfig  {settings.kubeconfig}",
+            f"Kubernetes  {settings.kubernetes}",
+            f"state       {settings.state}",
+            f"cache       {settings.cache}",
+        ]
+        for name in self.processes.names():
+            pid = self.processes.pid(name)
+            lines.append(f"{name:24} {f'pid {pid}' if pid else 'not running, see ' + str(self.processes.log(name))}")
+        return lines if self.processes.names() else [*lines, "nothing runs"]
 
     def control_plane(self) -> ControlPlane:
         """The control plane of this bench, running or not."""
@@ -120,7 +154,6 @@ class Bench:
         packages.ensure(packages.NODE, self.report)
         pause = self.programs.pause() / "pause"
         with self.report.step("node"):
-            self._node_started = True
             self.node().up(pause)
 
     def _dns_up(self) -> None:
@@ -167,22 +200,28 @@ class Bench:
             yield
         except BaseException:
             self.report.line("stopping what was started")
-            for name in reversed(list(self.processes.started)):
-                self.processes.stop(name, force=True)
             if fresh:
-                self._remove_state()
+                self._end_all()
+            else:
+                self._end_started()
             raise
 
-    def _remove_state(self) -> None:
+    def _end_started(self) -> None:
+        started = list(self.processes.started)
+        if "containerd" in started:
+            self.node().down()
+        for name in reversed(started):
+            self.processes.stop(name)
+
+    def _end_all(self) -> None:
+        if self.root:
+            self.engine().down()
+            self.node().down()
+        for name in reversed(self.processes.names()):
+            if self.processes.stop(name):
+                self.report.line(f"stopped {name}")
         if self.root:
             self.link.down()
-            if HOSTPATH.is_dir() and not _mounted_anywhere(str(HOSTPATH)):
-                with contextlib.suppress(OSError):  # not empty: someone else's volumes
-                    HOSTPATH.rmdir()
-        shutil.rmtree(self.settings.state, ignore_errors=False)
-
-
-def _mounted_anywhere(path: str) -> bool:
-    """Whether some process of this machine has a mount at `path` in its namespace."""
-    done = run(["sh", "-c", 'cat /proc/[0-9]*/mountinfo 2>/dev/null | grep -qF " $1 "', "sh", path], check=False)
-    return done.returncode == 0
+            leftovers.remove(self.settings.state, self.settings.cgroup)
+        if self.settings.state.exists():
+            shutil.rmtree(self.settings.state)

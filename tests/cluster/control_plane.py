@@ -14,6 +14,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+from . import leftovers
 from .commands import run
 from .pki import Authority
 from .processes import Processes
@@ -225,7 +226,7 @@ def hostpath_namespace(folder: Path, command: list[str | Path]) -> list[str | Pa
     """
     if HOSTPATH.is_symlink():
         raise BenchError(f"{HOSTPATH} is a link; remove it, volumes are to be mounted there")
-    HOSTPATH.mkdir(exist_ok=True)
+    leftovers.make_folder(folder.parent, HOSTPATH)
     script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
     namespace = ["unshare", "--mount", "--propagation", "private"]
     return [*namespace, "sh", "-ec", script, "sh", folder, HOSTPATH, *command]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.request
 from pathlib import Path
 
-from .commands import run
 from .control_plane import ControlPlane
 from .network import Link
 from .processes import Processes
@@ -68,16 +68,21 @@ class Dns:
     fallthrough in-addr.arpa
   }}
 {forward}  cache 5
-  loop
-  reload 0
 }}
 """
 
     def _wait_ready(self, timeout: float = 20.0) -> None:
         url = f"http://{self._settings.node_address}:8181/ready"
         deadline = time.monotonic() + timeout
-        script = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=2)"
-        while run(["/usr/bin/env", "python3", "-c", script, url], check=False).returncode != 0:
+        while not _answers(url):
             if self._processes.pid("coredns") is None or time.monotonic() > deadline:
                 raise BenchError("CoreDNS is not ready:\n" + self._processes.tail("coredns"))
             time.sleep(0.1)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

@@ -14,7 +14,7 @@ import signal
 import time
 from pathlib import Path
 
-from . import archive, cgroups, packages
+from . import archive, cgroups, leftovers, packages
 from .commands import run
 from .control_plane import HOSTPATH, ControlPlane
 from .network import Link
@@ -110,26 +110,18 @@ class Node:
         return Path("/run/containerd/containerd.sock")
 
     def _mount_folders(self) -> None:
-        inside = self._link.enter()
+        settings, inside = self._settings, self._link.enter()
         mounted = Path(f"/proc/{self._link.pid}/mountinfo").read_text()
         folders = {target: self._folder / name for target, name in OWN_FOLDERS.items()}
-        folders[str(HOSTPATH)] = self._settings.state / "volumes"
+        folders[str(HOSTPATH)] = settings.state / "volumes"
         for target, source in folders.items():
             source.mkdir(parents=True, exist_ok=True)
             if f" {target} " in mounted:
                 continue
-            if not Path(target).is_dir():
-                self._remember_made(target)
+            leftovers.make_folder(settings.state, Path(target))
             run([*inside, "mount", "--bind", source, target])
             # Mounts of pods must reach containerd's view of these folders and back.
             run([*inside, "mount", "--make-rshared", target])
-
-    def _remember_made(self, target: str) -> None:
-        """Make a mount point that the machine lacked, noted so that `down` can remove it again."""
-        missing = [folder for folder in (Path(target), *Path(target).parents) if not folder.exists()]
-        Path(target).mkdir(parents=True)
-        with (self._settings.state / "made-folders").open("a") as notes:
-            notes.writelines(f"{folder}\n" for folder in missing)
 
     def _write_files(self) -> None:
         settings, authority = self._settings, self._plane.authority
@@ -248,12 +240,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
     def _masquerade(self) -> None:
         """Let pods reach what this machine reaches, under this machine's address."""
         settings = self._settings
-        forward = Path("/proc/sys/net/ipv4/ip_forward")
-        before = settings.state / "ip_forward.before"
-        if not before.exists():
-            before.write_text(forward.read_text())
-        if forward.read_text().strip() != "1":
-            forward.write_text("1")
+        leftovers.set_forwarding(settings.state)
         table = settings.nft_table
         rules = f"""table ip {table}
 delete table ip {table}
