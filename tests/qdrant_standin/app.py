@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from . import routes_collections, routes_points, routes_query, routes_service
+from . import routes_collections, routes_points, routes_query, routes_service, routes_snapshots
 from .call import Access, Call, Route, parse
 from .catalog import Catalog
 from .errors import ApiError
@@ -21,6 +21,7 @@ ROUTES: list[Route] = [
     *routes_collections.ROUTES,
     *routes_points.ROUTES,
     *routes_query.ROUTES,
+    *routes_snapshots.ROUTES,
 ]
 FLUSH_SECONDS = 5.0  # Qdrant's default flush interval
 _log = logging.getLogger(NAME)

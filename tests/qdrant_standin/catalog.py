@@ -35,11 +35,11 @@ class Catalog:
 
     def __init__(self, storage: Path) -> None:
         self._folder = storage / "collections"
-        self._trash = storage / "deleted"
+        self.workspace = storage / "unfinished"  # what is being removed or restored; nothing in it outlives a start
         self._alias_file = storage / "aliases" / "data.json"
-        for folder in (self._folder, self._alias_file.parent):
+        shutil.rmtree(self.workspace, ignore_errors=True)
+        for folder in (self._folder, self._alias_file.parent, self.workspace):
             folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(self._trash, ignore_errors=True)
         self._lock = threading.RLock()
         self.collections: dict[str, Collection] = {}
         self.aliases: dict[str, str] = {}
@@ -95,8 +95,7 @@ class Catalog:
 
     def _discard(self, path: Path) -> None:
         """Moves a folder away in one step, then removes it: a crash leaves no half collection."""
-        self._trash.mkdir(exist_ok=True)
-        target = self._trash / uuid.uuid4().hex
+        target = self.workspace / uuid.uuid4().hex
         path.rename(target)
         shutil.rmtree(target)
 

@@ -21,15 +21,21 @@ def _made(collection: Collection, body: Body, limit: int | None = None) -> Any:
 async def _query(call: Call) -> Any:
     collection = call.collection
     made = _made(collection, call.body)
-    return {"points": [hit_out(hit) for hit in engine(lambda: collection.shard.query(made))]}
+    return _points(engine(lambda: collection.shard.query(made)), call.body)
+
+
+def _points(hits: list[Any], body: Body) -> Body:
+    with_vector = bool(body.get("with_vector"))
+    return {"points": [hit_out(hit, with_vector=with_vector) for hit in hits]}
 
 
 async def _batch(call: Call) -> Any:
     """One bad query fails the whole batch, as in Qdrant."""
     collection = call.collection
-    made = edge.QueryBatchRequest([_made(collection, body) for body in call.field("searches", list)])
+    searches = call.field("searches", list)
+    made = edge.QueryBatchRequest([_made(collection, body) for body in searches])
     answers = engine(lambda: collection.shard.query_batch(made))
-    return [{"points": [hit_out(hit) for hit in hits]} for hits in answers]
+    return [_points(hits, body) for hits, body in zip(answers, searches, strict=True)]
 
 
 async def _groups(call: Call) -> Any:
@@ -50,7 +56,12 @@ async def _groups(call: Call) -> Any:
     shown = _payloads(collection, {hit.id for hits in groups.values() for hit in hits}, wanted)
     return {
         "groups": [
-            {"hits": [hit_out(hit) | shown.get(hit.id, {}) for hit in hits], "id": value}
+            {
+                "hits": [
+                    hit_out(hit, with_vector=bool(body.get("with_vector"))) | shown.get(hit.id, {}) for hit in hits
+                ],
+                "id": value,
+            }
             for value, hits in groups.items()
         ]
     }

@@ -133,8 +133,10 @@ def record_out(record: Any) -> dict[str, Any]:
     return out
 
 
-def hit_out(hit: Any) -> dict[str, Any]:
-    """A scored point of a query."""
+def hit_out(hit: Any, *, with_vector: bool) -> dict[str, Any]:
+    """A scored point of a query. The engine adds vectors to the hits of MMR that nobody asked for."""
     record = record_out(hit)
+    if not with_vector:
+        record.pop("vector", None)
     head = {"id": record.pop("id"), "version": hit.version, "score": short_float(hit.score)}
     return head | record
