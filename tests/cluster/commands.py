@@ -10,6 +10,9 @@ from pathlib import Path
 
 from .report import BenchError
 
+Words = list[str | Path]
+"""A command line under construction."""
+
 
 def run(
     command: Sequence[str | Path],

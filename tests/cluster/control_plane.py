@@ -15,7 +15,7 @@ import urllib.request
 from pathlib import Path
 
 from . import leftovers
-from .commands import run
+from .commands import Words, run
 from .pki import Authority
 from .processes import Processes
 from .report import BenchError
@@ -94,7 +94,7 @@ class ControlPlane:
         plane = self.plane
         client = f"http://127.0.0.1:{plane.etcd_port}"
         peer = f"http://127.0.0.1:{plane.etcd_peer_port}"
-        command = [plane.programs / "etcd", "--name=bench", f"--data-dir={plane.folder / 'etcd'}"]
+        command: Words = [plane.programs / "etcd", "--name=bench", f"--data-dir={plane.folder / 'etcd'}"]
         command += [f"--listen-client-urls={client}", f"--advertise-client-urls={client}"]
         command += [f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}"]
         command += [f"--initial-cluster=bench={peer}", "--unsafe-no-fsync", "--log-level=warn"]
@@ -104,7 +104,7 @@ class ControlPlane:
     def start_api_server(self) -> None:
         """Start the API server with RBAC, node authorisation, audit and the default admission plugins."""
         plane, pki = self.plane, self.plane.folder / "pki"
-        command = [
+        command: Words = [
             plane.programs / "kube-apiserver",
             f"--etcd-servers=http://127.0.0.1:{plane.etcd_port}",
             f"--bind-address={plane.address}",
@@ -137,7 +137,7 @@ class ControlPlane:
         """Start the controller manager, with volumes from host folders and no client limit that a test would meet."""
         plane, pki = self.plane, self.plane.folder / "pki"
         config = self._client("controller-manager", "/CN=system:kube-controller-manager")
-        command: list[str | Path] = [
+        command: Words = [
             plane.programs / "kube-controller-manager",
             *self._client_flags(config, plane.controller_manager_port),
             f"--root-ca-file={self.authority.certificate}",
@@ -183,7 +183,7 @@ class ControlPlane:
 
     def kubectl(self, *words: str, stdin: str | None = None, check: bool = True) -> str:
         """Standard output of kubectl as the administrator."""
-        command = [self.plane.programs / "kubectl", f"--kubeconfig={self.plane.kubeconfig}", *words]
+        command: Words = [self.plane.programs / "kubectl", f"--kubeconfig={self.plane.kubeconfig}", *words]
         environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(self.plane.folder)}
         return run(command, stdin=stdin, check=check, environment=environment).stdout
 
@@ -218,7 +218,7 @@ class ControlPlane:
         ]
 
 
-def hostpath_namespace(folder: Path, command: list[str | Path]) -> list[str | Path]:
+def hostpath_namespace(folder: Path, command: Words) -> Words:
     """`command` in a mount namespace of its own in which /tmp/hostpath_pv is `folder`.
 
     The provisioner's folder is fixed in Kubernetes' source; this keeps the volumes under

@@ -15,8 +15,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import packages
-from .commands import run
+from . import leftovers, packages
+from .commands import Words, run
 from .processes import Processes
 from .report import BenchError, Report
 from .settings import Settings
@@ -69,6 +69,7 @@ class Engine:
             run(["ip", "address", "add", settings.docker_bridge_address, "dev", settings.docker_bridge])
             run(["ip", "link", "set", settings.docker_bridge, "up"])
         (settings.state / "docker").mkdir(parents=True, exist_ok=True)
+        (settings.state / "docker" / "daemon.json").write_text("{}")
         docker = Docker(settings.docker_host)
         if self._processes.pid("dockerd") is None:
             with self._report.step("Docker Engine"):
@@ -89,9 +90,16 @@ class Engine:
         if Path(f"/sys/class/net/{settings.docker_bridge}").exists():
             run(["ip", "link", "delete", settings.docker_bridge], check=False)
 
-    def _command(self) -> list[str | Path]:
+    def _command(self) -> Words:
         settings = self._settings
+        # dockerd would take the machine's containerd when it finds its socket: show it a folder of ours.
+        own = settings.state / "docker" / "run-containerd"
+        own.mkdir(parents=True, exist_ok=True)
+        leftovers.make_folder(settings.state, Path("/run/containerd"))
+        script = 'mount --bind "$1" /run/containerd && shift && exec "$@"'
+        namespace: Words = ["unshare", "--mount", "--propagation", "slave", "sh", "-ec", script, "sh", own]
         return [
+            *namespace,
             packages.find("dockerd") or "dockerd",
             f"--data-root={settings.cache / 'docker'}",
             f"--exec-root={settings.state / 'docker'}",
@@ -99,7 +107,7 @@ class Engine:
             f"--host={settings.docker_host}",
             f"--bridge={settings.docker_bridge}",
             f"--default-address-pool=base={settings.docker_pool},size=24",
-            "--config-file=/dev/null",
+            f"--config-file={settings.state / 'docker' / 'daemon.json'}",  # not the system's
             "--storage-driver=overlay2",
             "--iptables=false",
             "--ip6tables=false",

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from .commands import run
+from .commands import Words, run
 from .engine import Docker
 from .report import BenchError, Report
 from .settings import ROOT, Settings
@@ -51,7 +51,7 @@ class Builder:
     def _build(self, name: str) -> str:
         image = tag(self._settings, name)
         if name == STANDIN:
-            which = ["--file", ROOT / "tests" / "qdrant_standin" / "Dockerfile"]
+            which: Words = ["--file", ROOT / "tests" / "qdrant_standin" / "Dockerfile"]
         else:
             which = ["--file", ROOT / "Dockerfile", "--target", name]
         base = ["--build-arg", f"PYTHON_IMAGE={self._python_image}"] if self._python_image else []

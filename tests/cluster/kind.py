@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from .commands import run
+from .commands import Words, run
 from .engine import Docker
 from .images import Builder
 from .report import BenchError, Report
@@ -41,12 +41,12 @@ class Kind:
             self._report.line(f"the kind cluster {name} is there")
             return
         with self._report.step(f"kind cluster {name}"):
-            command = ["kind", "create", "cluster", "--name", name, "--config", CONFIG, "--wait", "120s"]
+            command: Words = ["kind", "create", "cluster", "--name", name, "--config", CONFIG, "--wait", "120s"]
             run([*command, "--kubeconfig", self.kubeconfig])
 
     def down(self) -> None:
         """Delete the cluster and its kubeconfig."""
-        command = ["kind", "delete", "cluster", "--name", self._settings.kind_cluster]
+        command: Words = ["kind", "delete", "cluster", "--name", self._settings.kind_cluster]
         run([*command, "--kubeconfig", self.kubeconfig])
         self.kubeconfig.unlink(missing_ok=True)
 

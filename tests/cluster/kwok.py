@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from .commands import Words
 from .control_plane import ControlPlane
 from .processes import Processes
 from .report import BenchError
@@ -28,7 +29,7 @@ class Kwok:
             subject = "/O=system:masters/CN=kwok"
             self._plane.authority.kubeconfig(config, self._plane.plane.server, "kwok", subject)
         stages = [f"--config={path}" for path in sorted((folder / "stages").glob("*.yaml"))]
-        command = [
+        command: Words = [
             folder / "kwok",
             f"--kubeconfig={config}",
             "--manage-all-nodes=false",
@@ -38,6 +39,8 @@ class Kwok:
             "--node-lease-duration-seconds=40",
             *stages,
         ]
+        if self._processes.pid("kwok") is not None:
+            return
         self._processes.start("kwok", command)
         time.sleep(0.3)
         if self._processes.pid("kwok") is None:

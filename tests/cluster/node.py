@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from . import archive, cgroups, leftovers, packages
-from .commands import run
+from .commands import Words, run
 from .control_plane import HOSTPATH, ControlPlane
 from .network import Link
 from .pki import Authority
@@ -74,7 +74,7 @@ class Node:
 
     def start_kubelet(self) -> None:
         """Start the kubelet as the node's own user of the API."""
-        command = [
+        command: Words = [
             *self._link.enter(),
             self._plane.plane.programs / "kubelet",
             f"--config={self._folder / 'kubelet.json'}",
@@ -87,7 +87,7 @@ class Node:
 
     def start_kube_proxy(self) -> None:
         """Start kube-proxy; its nftables table is the namespace's own."""
-        command = [*self._link.enter(), self._plane.plane.programs / "kube-proxy"]
+        command: Words = [*self._link.enter(), self._plane.plane.programs / "kube-proxy"]
         self._processes.start("kube-proxy", [*command, f"--config={self._folder / 'kube-proxy.json'}"])
 
     def down(self) -> None:

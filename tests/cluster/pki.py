@@ -9,7 +9,7 @@ import base64
 import json
 from pathlib import Path
 
-from .commands import run
+from .commands import Words, run
 
 DAYS = "3650"
 
@@ -43,7 +43,7 @@ class Authority:
         extensions.write_text("\n".join(lines) + "\n")
         request = run(["openssl", "req", "-new", "-key", key, "-subj", subject]).stdout
         part = self._new(certificate)
-        signer = ["-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial", "-days", DAYS]
+        signer: Words = ["-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial", "-days", DAYS]
         run(["openssl", "x509", "-req", *signer, "-extfile", extensions, "-out", part], stdin=request)
         part.rename(certificate)
         return certificate, key

