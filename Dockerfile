@@ -18,7 +18,7 @@ RUN python3 -m venv --without-pip /opt/rag \
  && uv pip install --quiet --python /opt/rag --compile-bytecode --require-hashes -r requirements/operator.lock
 COPY workloads/contract workloads/contract
 COPY operator operator
-RUN PATH=/opt/rag/bin:$PATH uv pip install --quiet --python /opt/rag --compile-bytecode --no-deps --no-build-isolation ./workloads/contract ./operator
+RUN PATH=/opt/rag/bin:$PATH uv pip install --quiet --python /opt/rag --compile-bytecode --no-deps --no-sources --no-build-isolation ./workloads/contract ./operator
 
 FROM tools AS api-build
 COPY requirements/api.lock requirements/
@@ -26,7 +26,7 @@ RUN python3 -m venv --without-pip /opt/rag \
  && uv pip install --quiet --python /opt/rag --compile-bytecode --require-hashes -r requirements/api.lock
 COPY workloads/contract workloads/contract
 COPY workloads/api workloads/api
-RUN PATH=/opt/rag/bin:$PATH uv pip install --quiet --python /opt/rag --compile-bytecode --no-deps --no-build-isolation ./workloads/contract ./workloads/api
+RUN PATH=/opt/rag/bin:$PATH uv pip install --quiet --python /opt/rag --compile-bytecode --no-deps --no-sources --no-build-isolation ./workloads/contract ./workloads/api
 
 FROM tools AS indexer-build
 COPY requirements/indexer.lock requirements/
@@ -34,7 +34,7 @@ RUN python3 -m venv --without-pip /opt/rag \
  && uv pip install --quiet --python /opt/rag --compile-bytecode --require-hashes -r requirements/indexer.lock
 COPY workloads/contract workloads/contract
 COPY workloads/indexer workloads/indexer
-RUN PATH=/opt/rag/bin:$PATH uv pip install --quiet --python /opt/rag --compile-bytecode --no-deps --no-build-isolation ./workloads/contract ./workloads/indexer
+RUN PATH=/opt/rag/bin:$PATH uv pip install --quiet --python /opt/rag --compile-bytecode --no-deps --no-sources --no-build-isolation ./workloads/contract ./workloads/indexer
 
 FROM ${PYTHON_IMAGE} AS runtime
 ENV PATH=/opt/rag/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
