@@ -1,0 +1,116 @@
+"""Finds and reads the files of a document folder.
+
+A mounted ConfigMap shows each file as a link into a hidden folder that a second link names:
+
+    handbook.md -> ..data/handbook.md        ..data -> ..2026_11_21_06_00_00.123/
+
+Links are followed while they stay inside the folder; each real file is taken once; a link that leads out is skipped.
+"""
+
+import codecs
+import os
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import IndexFailure, Unreadable
+
+MAX_FILE_BYTES = 16 * 1024 * 1024
+MAX_FILES = 200_000
+
+_MARKS = (  # the longer marks first: UTF-32's begins with UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_CONTROLS = dict.fromkeys(code for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t")
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that is not indexed. `path` is relative to the folder."""
+
+    path: str
+    reason: str
+
+
+def find(root: Path, suffixes: frozenset[str]) -> tuple[list[str], list[Skipped]]:
+    """Relative paths of the files to read, sorted, and what was passed over.
+
+    Raises IndexFailure: DocumentsMissing when the folder is not there.
+    """
+    if not root.is_dir():
+        raise IndexFailure(
+            "DocumentsMissing", "The document folder does not exist: check the path in spec.index.documents."
+        )
+    real_root = root.resolve()
+    found: list[str] = []
+    skipped: list[Skipped] = []
+    seen: set[Path] = set()
+    for path in _walk(root, real_root, seen, skipped):
+        relative = path.relative_to(root).as_posix()
+        suffix = path.suffix.lower()
+        if suffix in suffixes:
+            found.append(relative)
+        else:
+            skipped.append(Skipped(relative, f"the type {suffix or 'without ending'} is not supported"))
+        if len(found) > MAX_FILES:
+            raise IndexFailure("TooManyDocuments", f"The folder holds more than {MAX_FILES} files: split the index.")
+    return sorted(found), sorted(skipped, key=lambda s: s.path)
+
+
+def _walk(folder: Path, root: Path, seen: set[Path], skipped: list[Skipped]) -> Iterator[Path]:
+    """All visible files below a folder, each real one once."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda e: e.name)
+    except OSError as error:
+        skipped.append(Skipped(folder.name, f"the folder cannot be read: {error.strerror}"))
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            if not entry.name.startswith(".."):  # those are a mounted ConfigMap's own, not a user's
+                skipped.append(Skipped(entry.name, "hidden"))
+            continue
+        path = Path(entry.path)
+        real = path.resolve()
+        if not real.is_relative_to(root):
+            skipped.append(Skipped(entry.name, "the link leads out of the document folder"))
+        elif real in seen:
+            continue
+        elif real.is_dir():
+            seen.add(real)
+            yield from _walk(path, root, seen, skipped)
+        elif real.is_file():
+            seen.add(real)
+            yield path
+        else:
+            skipped.append(Skipped(entry.name, "not a file"))
+
+
+def read(path: Path) -> str:
+    """The text of a file: NFC, `\\n` line ends, no control characters. Raises Unreadable."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise Unreadable(f"cannot be read: {error.strerror}") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise Unreadable(f"larger than {MAX_FILE_BYTES // 1024 // 1024} MiB: split it")
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise Unreadable(
+            f"not {encoding.removesuffix('-sig').upper()} at byte {error.start}: save it as UTF-8"
+        ) from error
+    if "\0" in text:
+        raise Unreadable("holds zero characters: a binary file, or UTF-16 without a byte order mark")
+    return _clean(text)
+
+
+def _clean(text: str) -> str:
+    text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_CONTROLS)
+    return unicodedata.normalize("NFC", text)

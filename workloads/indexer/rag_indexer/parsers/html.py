@@ -1,0 +1,147 @@
+"""HTML by the standard library's parser: headings cut it into sections, scripts and page furniture are left out.
+
+Meta data: `<title>`, `<link rel=canonical>`, `<meta name="rag-id|rag-tenant|rag-roles" content="...">`.
+"""
+
+from html.parser import HTMLParser
+
+from ..documents import Line, Meta, Parsed, Section
+
+_SILENT = frozenset({"script", "style", "template", "noscript", "nav", "svg", "head", "iframe", "object", "select"})
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_BLOCKS = frozenset(
+    [
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "br",
+        "dd",
+        "div",
+        "dl",
+        "dt",
+        "figcaption",
+        "figure",
+        "footer",
+        "form",
+        "header",
+        "hr",
+        "li",
+        "main",
+        "ol",
+        "p",
+        "pre",
+        "section",
+        "table",
+        "td",
+        "th",
+        "tr",
+        "ul",
+    ]
+)
+
+
+def parse(text: str) -> Parsed:
+    """Never raises: a browser shows faulty HTML too."""
+    reader = _Reader()
+    reader.feed(text)
+    reader.close()
+    return Parsed(reader.meta, reader.finish())
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.meta = Meta()
+        self._silent: list[str] = []
+        self._title: list[str] | None = None
+        self._heading: list[str] | None = None
+        self._path: list[tuple[int, str]] = []
+        self._words: list[str] = []
+        self._line = 0
+        self._lines: list[Line] = []
+        self._sections: list[Section] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in ("meta", "link"):
+            self._about({name: value or "" for name, value in attrs})
+        elif tag == "title" and "svg" not in self._silent:
+            self._title = []
+        elif tag in _SILENT:
+            self._silent.append(tag)
+        elif self._silent and tag == "body":
+            self._silent.clear()  # a head that was never closed
+        elif not self._silent:
+            self._begin(tag)
+
+    def _begin(self, tag: str) -> None:
+        if tag in _HEADINGS:
+            self._break()
+            self._heading = []
+        elif tag in _BLOCKS:
+            self._break()
+            if tag == "li":
+                self._words.append("- ")
+                self._line = self.getpos()[0]
+            elif tag in ("p", "tr", "table", "ul", "ol", "div", "section"):
+                self._lines.append(Line(self.getpos()[0], ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "title" and self._title is not None:
+            self.meta.title = " ".join("".join(self._title).split()) or None
+            self._title = None
+        elif tag in _SILENT:
+            while tag in self._silent:
+                self._silent.pop()
+        elif not self._silent and tag in _HEADINGS and self._heading is not None:
+            self._open(_HEADINGS[tag], " ".join("".join(self._heading).split()))
+        elif not self._silent and tag in _BLOCKS:
+            self._break()
+
+    def handle_data(self, data: str) -> None:
+        if self._title is not None:
+            self._title.append(data)
+        elif self._silent:
+            return
+        elif self._heading is not None:
+            self._heading.append(data)
+        elif data.strip() or self._words:
+            if not self._words:
+                self._line = self.getpos()[0] + len(data[: len(data) - len(data.lstrip())].split("\n")) - 1
+            self._words.append(data)
+
+    def finish(self) -> list[Section]:
+        self._close()
+        return self._sections
+
+    def _about(self, attrs: dict[str, str]) -> None:
+        name, content = attrs.get("name", "").lower(), attrs.get("content", "").strip()
+        if attrs.get("rel", "").lower() == "canonical":
+            self.meta.url = attrs.get("href", "").strip() or None
+        elif name == "rag-id":
+            self.meta.id = content or None
+        elif name == "rag-tenant":
+            self.meta.tenant = content or None
+        elif name == "rag-roles":
+            self.meta.roles = tuple(role.strip() for role in content.split(",") if role.strip())
+
+    def _break(self) -> None:
+        if self._heading is not None:  # a heading that was never closed is text
+            self._words, self._heading = self._heading, None
+        line = " ".join("".join(self._words).split())
+        if line and line != "-":
+            self._lines.append(Line(self._line, line))
+        self._words = []
+
+    def _open(self, level: int, title: str) -> None:
+        self._heading = None
+        self._close()
+        self._path = [above for above in self._path if above[0] < level]
+        if title:
+            self._path.append((level, title))
+
+    def _close(self) -> None:
+        self._break()
+        if any(line.text for line in self._lines):
+            self._sections.append(Section(tuple(title for _, title in self._path), tuple(self._lines)))
+        self._lines = []
