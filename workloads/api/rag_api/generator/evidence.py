@@ -1,0 +1,128 @@
+"""Whether a sentence answers a question: the rule of the extractive runtime, language-agnostic and without a model.
+
+The question is reduced to its content words, less those that only ask ("get", "allowed", "cần"). A sentence is read
+together with the title and the headings above it, and with a question right before it (a FAQ).
+
+    weight(word)  = ln(1 + (n + 1) / (df + 0.5))    n retrieved sentences, df of them with the word: rare words weigh more,
+                                                    words that no source has weigh most
+    coverage      = weight of the words that the sentence has / weight of all
+
+A sentence is evidence when all of these hold; otherwise the answer is a refusal, not a guess:
+  1. its coverage is at least 0.6,
+  2. it has at least two thirds of the words,
+  3. it has the rarest of the words that the sources do use: a source that speaks of the CEO elsewhere, and of salaries
+     here, says nothing about the CEO's salary,
+  4. it has at least one of the words itself, not only in the headings above it,
+  5. it is not itself a question.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from rag_contract.analysis import Term, terms
+from rag_contract.sentences import split
+
+MINIMUM_COVERAGE = 0.6
+MINIMUM_SHARE = 2 / 3
+
+_ASKING_ENGLISH = (
+    "get gets got receive give given take have need want know tell find allow allowed entitled entitle permitted "
+    "provide happen apply please explain describe list"
+)
+_ASKING_VIETNAMESE = "cần được nhận biết hỏi cho muốn phải can duoc nhan biet hoi muon phai"
+_ASKING = frozenset(f"{_ASKING_ENGLISH} {_ASKING_VIETNAMESE}".split())
+
+
+class Sentence(NamedTuple):
+    """One sentence of a source. `kept` and `folded` hold its own words; `context_*` those of what stands above it."""
+
+    text: str
+    kept: frozenset[str]
+    folded: frozenset[str]
+    context_kept: frozenset[str]
+    context_folded: frozenset[str]
+    asks: bool
+
+    def has(self, word: Term) -> bool:
+        """Whether the sentence itself has the word of a question, marks compared as `Term.matches` does."""
+        return _has(word, self.kept, self.folded)
+
+    def covers(self, word: Term) -> bool:
+        """Whether the sentence has the word, or its context does."""
+        return self.has(word) or _has(word, self.context_kept, self.context_folded)
+
+
+class Evidence(NamedTuple):
+    """A sentence that passed the rule, `source` counted from 1. Better evidence compares greater by `rank`."""
+
+    source: int
+    sentence: Sentence
+    covered: frozenset[Term]
+    rank: tuple[float, ...]
+
+
+def find(question: str, sources: Sequence[Sequence[Sentence]]) -> list[Evidence]:
+    """All sentences that answer the question, best first. Empty means that the question must be refused."""
+    words = content_words(question)
+    if not words:
+        return []
+    answers = [(number, each) for number, sentences in enumerate(sources, 1) for each in sentences if not each.asks]
+    weights, rarest = _weigh(words, [sentence for _, sentence in answers])
+    total = sum(weights.values())
+    found: list[Evidence] = []
+    for number, sentence in answers:
+        own = [word for word in words if sentence.has(word)]
+        covered = frozenset(word for word in words if sentence.covers(word))
+        coverage = sum(weights[word] for word in covered) / total
+        if own and coverage >= MINIMUM_COVERAGE and len(covered) >= MINIMUM_SHARE * len(words) and rarest in covered:
+            own_share = sum(weights[word] for word in own) / total
+            found.append(Evidence(number, sentence, covered, (coverage, own_share, -number, -len(sentence.text))))
+    return sorted(found, key=lambda each: each.rank, reverse=True)
+
+
+def content_words(question: str) -> tuple[Term, ...]:
+    """The distinct words that name something; all content words when the question has no other."""
+    words = tuple(dict.fromkeys(terms(question)))
+    naming = tuple(word for word in words if word.kept not in _ASKING)
+    return naming or words
+
+
+@lru_cache(maxsize=512)
+def sentences(text: str, heading: str, title: str) -> tuple[Sentence, ...]:
+    """The sentences of one chunk. Cached, because the same chunks answer many questions; a pure function of its input."""
+    above = terms(f"{title}\n{heading}")
+    result: list[Sentence] = []
+    asked: tuple[Term, ...] = ()
+    for start, end in split(text):
+        sentence = text[start:end]
+        own = terms(sentence)
+        context = (*above, *asked)
+        asks = sentence.rstrip("\"'”’»)*_ ").endswith("?")
+        result.append(
+            Sentence(
+                text=sentence,
+                kept=frozenset(word.kept for word in own),
+                folded=frozenset(word.folded for word in own),
+                context_kept=frozenset(word.kept for word in context),
+                context_folded=frozenset(word.folded for word in context),
+                asks=asks,
+            )
+        )
+        asked = own if asks else ()
+    return tuple(result)
+
+
+def _has(word: Term, kept: frozenset[str], folded: frozenset[str]) -> bool:
+    if word.kept == word.folded:
+        return word.folded in folded
+    return word.kept in kept or word.folded in kept
+
+
+def _weigh(words: Sequence[Term], among: Sequence[Sentence]) -> tuple[dict[Term, float], Term | None]:
+    """Weight per word, and the rarest word that occurs at all: None, which no sentence has, when none does."""
+    count = {word: sum(sentence.covers(word) for sentence in among) for word in words}
+    weights = {word: math.log(1 + (len(among) + 1) / (count[word] + 0.5)) for word in words}
+    present = [word for word in words if count[word]]
+    return weights, min(present, key=lambda word: count[word]) if present else None

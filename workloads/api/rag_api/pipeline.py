@@ -1,0 +1,182 @@
+"""The story of one question: revision -> retrieval -> generation -> checked citations. Nothing here knows of HTTP.
+
+prepare (pick the revision, search)  ->  Prepared  --answer-->  Step, Step, ...  then  Prepared.outcome
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from rag_contract.release_table import Revision
+
+from .auth import Principal
+from .citations import Checked, MarkerCheck
+from .collections_check import Collections
+from .context import RequestContext
+from .errors import BadRequest, Forbidden, ModelTimeout, NotReady, RetrievalTimeout, UpstreamError
+from .generator import Generator, Job, Piece
+from .releases import ReleaseStore
+from .retriever import Qdrant, Source
+from .schemas import Citation, FinishReason, QueryRequest, Usage
+from .telemetry import Metrics
+from .text import visible
+
+
+class Step(NamedTuple):
+    """A piece of checked text, and the sources that it names for the first time."""
+
+    text: str
+    citations: tuple[Citation, ...]
+
+
+@dataclass(slots=True)
+class Prepared:
+    """One question with its sources. The fields after `max_output_tokens` fill up while the answer is made."""
+
+    answer_id: str
+    question: str
+    revision: Revision
+    sources: list[Source]
+    max_output_tokens: int
+    citations: list[Citation] = field(default_factory=list)
+    finish_reason: FinishReason = "error"
+    usage: Usage = field(default_factory=Usage)
+
+    def cited(self) -> tuple[Citation, ...]:
+        """All sources as citations, in order."""
+        return tuple(_citation(number, source) for number, source in enumerate(self.sources, 1))
+
+
+class Pipeline:
+    """Holds the upstreams. Everything about a request is in its context and its `Prepared`."""
+
+    def __init__(
+        self,
+        releases: ReleaseStore,
+        qdrant: Qdrant,
+        collections: Collections,
+        generators: Mapping[str, Generator],
+        metrics: Metrics,
+    ) -> None:
+        self._releases = releases
+        self._qdrant = qdrant
+        self._collections = collections
+        self._generators = generators
+        self._metrics = metrics
+
+    async def prepare(self, context: RequestContext, principal: Principal, request: QueryRequest) -> Prepared:
+        """Pick the revision and retrieve. Raises ApiError; afterwards an answer can be promised."""
+        _stays_within(principal, request)
+        question = visible(request.question).strip()
+        if not question:
+            raise BadRequest("The question has no visible characters.")
+        sticky = (
+            context.session
+            or request.session
+            or (context.trace_id if principal.key_id == "anonymous" else principal.key_id)
+        )
+        revision = self._releases.current().pick(sticky)
+        context.headers.append((b"x-rag-revision", b"%d" % revision.number))
+        context.facts |= {
+            "input_chars": len(request.question),
+            "revision": revision.number,
+            "prompt_version": revision.prompt.version,
+            "index_version": revision.index.version,
+            "model_version": revision.model.name,
+        }
+        started = time.perf_counter()
+        try:
+            await self._collections.ensure(revision)
+            limit = request.top_k or revision.retrieval.top_k
+            sources = await self._qdrant.search(principal, revision, question, limit)
+        except NotReady:
+            self._collections.forget(revision)
+            raise
+        finally:
+            context.latency.retrieval = self._stage("retrieval", started)
+        if not sources:
+            self._metrics.empty.inc()
+        return Prepared("ans_" + secrets.token_hex(12), question, revision, sources, request.max_output_tokens)
+
+    async def answer(self, context: RequestContext, prepared: Prepared) -> AsyncIterator[Step]:
+        """Make the answer; `prepared` holds the outcome when the iterator ends. Raises ApiError."""
+        started = time.perf_counter()
+        check = MarkerCheck(len(prepared.sources))
+        ended = False
+        try:
+            async for piece in self._pieces(prepared):
+                step = self._step(prepared, check.feed(piece.text))
+                if step.text:
+                    yield step
+                if piece.finish_reason:
+                    prepared.finish_reason = piece.finish_reason
+                    prepared.usage = Usage(piece.prompt_tokens, piece.completion_tokens)
+                    ended = True
+            if not ended:
+                raise UpstreamError("The answer broke off.")
+            rest = self._step(prepared, check.finish())
+            if rest.text:
+                yield rest
+        finally:
+            context.latency.generation = self._stage("generation", started)
+            self._record(context, prepared, check.dropped)
+
+    async def _pieces(self, prepared: Prepared) -> AsyncIterator[Piece]:
+        revision = prepared.revision
+        if not prepared.sources:
+            yield Piece(revision.prompt.refusal, "refused")
+            return
+        job = Job(prepared.question, prepared.sources, revision, prepared.max_output_tokens)
+        async for piece in self._generators[revision.model.runtime].generate(job):
+            yield piece
+
+    def _step(self, prepared: Prepared, checked: Checked) -> Step:
+        new = tuple(_citation(number, prepared.sources[number - 1]) for number in checked.new)
+        prepared.citations.extend(new)
+        return Step(checked.text, new)
+
+    def _record(self, context: RequestContext, prepared: Prepared, dropped: int) -> None:
+        usage, reason = prepared.usage, prepared.finish_reason
+        context.facts |= {"finish_reason": reason, "tokens": usage.completion_tokens, "answer_id": prepared.answer_id}
+        self._metrics.answered(prepared.revision, reason, usage.prompt_tokens, usage.completion_tokens)
+        self._metrics.citations.labels("valid").inc(len(prepared.citations))
+        self._metrics.citations.labels("dropped").inc(dropped)
+
+    def _stage(self, name: str, started: float) -> float:
+        seconds = time.perf_counter() - started
+        self._metrics.stages.labels(name).observe(seconds)
+        return round(seconds * 1000, 3)
+
+
+def total_timeout(seconds: float) -> asyncio.Timeout:
+    """The bound of a whole request; what it means for the client is decided by `timed_out`."""
+    return asyncio.timeout(seconds)
+
+
+def timed_out(prepared: Prepared | None) -> RetrievalTimeout | ModelTimeout:
+    """The error for a request that ran out of time, by the stage that it had reached."""
+    if prepared is None:
+        return RetrievalTimeout("The vector store did not answer within the time of the request.")
+    return ModelTimeout("The answer was not finished within the time of the request.")
+
+
+def _stays_within(principal: Principal, request: QueryRequest) -> None:
+    if request.tenant_id is not None and request.tenant_id != principal.tenant:
+        raise Forbidden("`tenant_id` is not the tenant of this API key.")
+    if request.user_roles is not None and set(request.user_roles) != set(principal.roles):
+        raise Forbidden("`user_roles` are not the roles of this API key.")
+
+
+def _citation(number: int, source: Source) -> Citation:
+    return Citation(
+        source_id=f"S{number}",
+        document_id=source.document_id,
+        chunk_id=source.chunk_id,
+        title=source.title,
+        url=source.url,
+        page_start=source.page,
+        page_end=source.page,
+    )

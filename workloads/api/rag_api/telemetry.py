@@ -1,0 +1,139 @@
+"""Metrics and logs. Labels are bounded; a log line never holds a question, an answer or a chunk."""
+
+import logging
+import sys
+from collections.abc import Sequence
+
+import orjson
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import generate_latest
+from rag_contract.release_table import Revision
+
+from .context import RequestContext
+
+MAX_TENANTS = 50
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+_REVISION = ("revision", "prompt", "index", "model")
+
+REQUEST_LOG = logging.getLogger("rag_api.request")
+LOG = logging.getLogger("rag_api")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line. A message that is a dict becomes the line's fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        head: dict[str, object] = {"time": round(record.created, 3), "level": record.levelname, "logger": record.name}
+        fields = record.msg if isinstance(record.msg, dict) else {"message": record.getMessage()}
+        if record.exc_info:
+            fields = {**fields, "exception": self.formatException(record.exc_info)}
+        return orjson.dumps(head | fields, default=str).decode()
+
+
+def configure_logging(level: str) -> None:
+    """Everything to standard output as JSON, uvicorn's own messages included."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+class Metrics:
+    """The process's own registry; nothing global, so that two applications can live in one process."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self.requests = Counter("rag_requests", "Requests", ("route", "status", "code", "tenant"), registry=registry)
+        self.seconds = Histogram(
+            "rag_request_seconds", "Whole request", ("route",), buckets=_SECONDS, registry=registry
+        )
+        self.stages = Histogram("rag_stage_seconds", "One stage", ("stage",), buckets=_SECONDS, registry=registry)
+        self.first_token = Histogram(
+            "rag_first_token_seconds", "From request to first token", buckets=_SECONDS, registry=registry
+        )
+        self.open_streams = Gauge("rag_open_streams", "Streams being written", registry=registry)
+        self.slots = Gauge("rag_slots_used", "Requests at work", registry=registry)
+        self.queue = Gauge("rag_queue_depth", "Requests waiting for a slot", registry=registry)
+        self.answers = Counter("rag_answers", "Answers", (*_REVISION, "finish_reason"), registry=registry)
+        self.empty = Counter("rag_empty_retrievals", "Questions for which nothing was found", registry=registry)
+        self.citations = Counter("rag_citations", "Markers in answers", ("result",), registry=registry)
+        self.tokens = Counter("rag_tokens", "Tokens", ("direction",), registry=registry)
+        self.upstream = Counter("rag_upstream_failures", "Failures upstream", ("upstream", "reason"), registry=registry)
+        self.limited = Counter("rag_rate_limited", "Requests over the rate", ("tenant",), registry=registry)
+        self.loads = Counter("rag_release_table_loads", "Release tables read", ("result",), registry=registry)
+        self.weight = Gauge("rag_revision_weight", "Share of the requests, per cent", _REVISION, registry=registry)
+        self._tenants: set[str] = set()
+
+    def render(self) -> bytes:
+        """The text format."""
+        return generate_latest(self.registry)
+
+    def upstream_failed(self, upstream: str, reason: str) -> None:
+        """Implements the retriever's `Failures`."""
+        self.upstream.labels(upstream, reason).inc()
+
+    def table_read(self, result: str) -> None:
+        """A release table was read: "good" or "bad"."""
+        self.loads.labels(result).inc()
+
+    def tenant(self, context: RequestContext) -> str:
+        """The tenant as a label: the first fifty by name, the rest together."""
+        if context.principal is None:
+            return ""
+        name = context.principal.tenant
+        if name not in self._tenants:
+            if len(self._tenants) >= MAX_TENANTS:
+                return "other"
+            self._tenants.add(name)
+        return name
+
+    def serve(self, before: Sequence[Revision], now: Sequence[Revision]) -> None:
+        """Publish the weights; the labels of revisions that are no longer served go away."""
+        kept = {_labels(revision) for revision in now}
+        for labels in {_labels(revision) for revision in before} - kept:
+            self.weight.remove(*labels)
+            self.answers.remove_by_labels(dict(zip(_REVISION, labels, strict=True)))
+        for revision in now:
+            self.weight.labels(*_labels(revision)).set(revision.weight)
+
+    def answered(self, revision: Revision, finish_reason: str, prompt_tokens: int, completion_tokens: int) -> None:
+        """One answer was made."""
+        self.answers.labels(*_labels(revision), finish_reason).inc()
+        self.tokens.labels("in").inc(prompt_tokens)
+        self.tokens.labels("out").inc(completion_tokens)
+
+    def finished(self, context: RequestContext, seconds: float) -> None:
+        """One request ended, however it ended."""
+        self.requests.labels(context.route, str(context.status), context.error_code, self.tenant(context)).inc()
+        self.seconds.labels(context.route).observe(seconds)
+
+
+def log_request(context: RequestContext, seconds: float, *, quiet: bool) -> None:
+    """The one line of a request; `quiet` routes (probes, metrics) only at DEBUG."""
+    level = logging.DEBUG if quiet else logging.INFO
+    if not REQUEST_LOG.isEnabledFor(level):
+        return
+    latency = context.latency
+    who = context.principal
+    line: dict[str, object] = {
+        "event": "request",
+        "route": context.route,
+        "status": context.status,
+        "trace_id": context.trace_id,
+        "tenant": who.tenant if who else None,
+        "key_id": who.key_id if who else None,
+        "error_code": context.error_code or None,
+        "latency_ms": {
+            "queue": latency.queue,
+            "retrieval": latency.retrieval,
+            "generation": latency.generation,
+            "total": round(seconds * 1000, 3),
+        },
+        **context.facts,
+    }
+    REQUEST_LOG.log(level, line)
+
+
+def _labels(revision: Revision) -> tuple[str, str, str, str]:
+    return str(revision.number), revision.prompt.version, revision.index.version, revision.model.name
