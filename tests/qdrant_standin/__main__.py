@@ -22,6 +22,8 @@ def _settings() -> Settings:
     parser.add_argument("--storage", type=Path)
     parser.add_argument("--snapshots", type=Path)
     given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
+    if "storage" in given:
+        given.setdefault("snapshots", given["storage"] / "snapshots")
     return dataclasses.replace(from_environment(os.environ), **given)
 
 
@@ -41,6 +43,15 @@ async def _serve(settings: Settings) -> None:
     print(f"{NAME}: stopped, storage flushed", flush=True)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs until SIGTERM or SIGINT; ends with a message and status 1 when the folders or the port are not to be had."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    asyncio.run(_serve(_settings()))
+    settings = _settings()
+    try:
+        asyncio.run(_serve(settings))
+    except OSError as error:
+        sys.exit(f"{NAME}: cannot start: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -99,6 +99,7 @@ async def _flush_now_and_then(catalog: Catalog) -> AsyncIterator[None]:
 
 def create_app(settings: Settings) -> web.Application:
     """Opens the storage folder and returns the application; the folder is flushed and closed with it."""
+    settings.snapshots.mkdir(parents=True, exist_ok=True)  # at the start, as Qdrant does: a wrong path shows at once
     catalog = Catalog(settings.storage)
     app = web.Application(client_max_size=settings.max_request_bytes)
 

@@ -7,7 +7,7 @@ import qdrant_edge as edge
 
 from .errors import bad_format, invalid, unsupported
 from .filters import filter_from
-from .vectors import one_vector, point_id
+from .vectors import PointId, one_vector, point_id
 
 Body = dict[str, Any]
 VectorOf = Callable[[Any, str], Any]
@@ -60,13 +60,27 @@ def _stage(body: Body, vector_of: VectorOf) -> Body:
         raise unsupported(refused[0])
     nested = body.get("prefetch")
     rows = nested if isinstance(nested, list) else [nested] if nested else []
+    used: list[PointId] = []
+
+    def noted_vector_of(key: PointId, using: str) -> Any:
+        used.append(key)
+        return vector_of(key, using)
+
+    query = _query(body.get("query"), body.get("using") or "", noted_vector_of)
     return {
-        "query": _query(body.get("query"), body.get("using") or "", vector_of),
+        "query": query,
         "prefetches": [edge.Prefetch(limit=limit_of(row), **_stage(row, vector_of)) for row in rows],
-        "filter": filter_from(body.get("filter")),
+        "filter": _without(filter_from(body.get("filter")), used),
         "score_threshold": body.get("score_threshold"),
         "params": _params(body.get("params")),
     }
+
+
+def _without(filter_: Any, used: list[PointId]) -> Any:
+    """The filter, less the points that the query was made of: they would find themselves."""
+    if not used:
+        return filter_
+    return edge.Filter(must=[filter_] if filter_ else None, must_not=[edge.HasIdCondition(set(used))])
 
 
 def _params(body: Any) -> Any:

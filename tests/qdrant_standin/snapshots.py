@@ -6,6 +6,7 @@ import secrets
 import shutil
 import uuid
 import zipfile
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -76,16 +77,25 @@ class Snapshots:
 
 
 def _pack(folder: Path, archive_path: Path) -> None:
-    """Packs a folder, empty folders too, for the engine expects them. Its log files are 32 MiB of little but zeros:
-    the zeros at the end of a file are left out and its length is noted beside it.
+    """Packs a folder, empty folders too, for the engine expects them. Its files are up to 32 MiB of mostly nothing:
+    the hole at the end of a file is left out and its length is noted beside it.
     """
     with zipfile.ZipFile(archive_path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for path in sorted(folder.rglob("*")):
             entry = zipfile.ZipInfo.from_file(path, path.relative_to(folder))
             entry.compress_type = zipfile.ZIP_DEFLATED
-            content = b"" if path.is_dir() else path.read_bytes()
-            entry.comment = str(len(content)).encode()
-            archive.writestr(entry, content.rstrip(b"\0"))
+            entry.comment = str(path.stat().st_size).encode()
+            archive.writestr(entry, b"" if path.is_dir() else _written(path))
+
+
+def _written(path: Path) -> bytes:
+    """A file up to where its last hole begins."""
+    end = 0
+    with path.open("rb") as file, suppress(OSError):  # ENXIO: no data after this place
+        while True:
+            end = os.lseek(file.fileno(), os.lseek(file.fileno(), end, os.SEEK_DATA), os.SEEK_HOLE)
+    with path.open("rb") as file:
+        return file.read(end)
 
 
 def _unpack(path: Path, target: Path) -> None:
