@@ -1,0 +1,127 @@
+"""One RagService from creation to deletion, on real containers."""
+
+import json
+
+import pytest
+
+from .kube import Json, Kube, http, wait_for
+from .objects import QUESTION, QUESTION_VI, REFUSAL, UNANSWERABLE, documents, rag_service
+
+pytestmark = pytest.mark.node
+
+
+def ask(kube: Kube, question: str, name: str = "faq") -> Json:
+    """The answer to one question through the Service, with the generated key."""
+    key = kube.secret(f"{name}-client-key", "api-key")
+    answer = http(f"{kube.service_address(f'{name}-api')}/query", body={"question": question}, key=key)
+    assert answer.status == 200, answer.body
+    return answer.body
+
+
+def api_pods(kube: Kube, name: str = "faq") -> dict[str, tuple[str, int]]:
+    """uid -> (name, restarts) of the API pods that are not going away."""
+    pods = kube.list("pods", f"ragserving.dev/service={name},app.kubernetes.io/component=api")
+    return {
+        pod["metadata"]["uid"]: (
+            pod["metadata"]["name"],
+            sum(c.get("restartCount", 0) for c in pod["status"].get("containerStatuses", [])),
+        )
+        for pod in pods
+        if "deletionTimestamp" not in pod["metadata"]
+    }
+
+
+@pytest.fixture(scope="module")
+def faq(module_kube: Kube) -> Kube:
+    """A namespace with a ready service `faq`."""
+    module_kube.apply(documents(), rag_service())
+    module_kube.wait_condition("faq", "Ready", "True", 120)
+    return module_kube
+
+
+def test_the_columns_tell_what_serves(faq: Kube) -> None:
+    header, row = faq.run("get", "ragservices").strip().splitlines()
+    assert header.split() == ["NAME", "READY", "REASON", "REVISION", "PROMPT", "INDEX", "MODEL", "AGE"]
+    assert row.split()[:7] == ["faq", "True", row.split()[2], "1", "answer-v1", "docs-v1", "extractive"]
+
+
+@pytest.mark.parametrize(("question", "document"), [(QUESTION, "leave-en"), (QUESTION_VI, "leave-vi")])
+def test_a_question_is_answered_with_a_citation_and_its_versions(faq: Kube, question: str, document: str) -> None:
+    answer = ask(faq, question)
+    assert "14" in answer["answer"]
+    assert "[S1]" in answer["answer"]
+    assert document in [citation["document_id"] for citation in answer["citations"]]
+    assert (1, "answer-v1", "docs-v1") == (answer["revision"], answer["prompt_version"], answer["index_version"])
+
+
+def test_what_the_documents_do_not_hold_is_refused(faq: Kube) -> None:
+    answer = ask(faq, UNANSWERABLE)
+    assert (REFUSAL, "refused", []) == (answer["answer"], answer["finish_reason"], answer["citations"])
+
+
+def test_a_stream_ends_with_done(faq: Kube) -> None:
+    key = faq.secret("faq-client-key", "api-key")
+    text = faq.stream(f"{faq.service_address('faq-api')}/query/stream", {"question": QUESTION}, key)
+    events = [line.removeprefix("event: ") for line in text.splitlines() if line.startswith("event: ")]
+    assert "meta" == events[0]
+    assert "done" == events[-1]
+    assert {"token", "citation"} <= set(events)
+
+
+def test_without_a_key_nothing_is_told(faq: Kube) -> None:
+    answer = http(f"{faq.service_address('faq-api')}/query", body={"question": QUESTION})
+    assert (401, "UNAUTHORIZED") == (answer.status, answer.body["error"]["code"])
+
+
+def test_the_pods_are_real_and_log(faq: Kube) -> None:
+    (name, _), *_ = api_pods(faq).values()
+    lines = [json.loads(line) for line in faq.run("logs", name).splitlines() if line.startswith("{")]
+    assert any("answer_id" in line or "trace_id" in line for line in lines)
+    assert not [line for line in lines if QUESTION in json.dumps(line)]
+
+
+def test_every_child_comes_back(faq: Kube) -> None:
+    kinds = "deployments,services,serviceaccounts,configmaps,statefulsets,jobs"
+    before = {(o["kind"], o["metadata"]["name"]): o["metadata"]["uid"] for o in faq.list(kinds, "ragserving.dev/service=faq")}
+    for kind, name in sorted(before):
+        faq.run("delete", kind.lower(), name, "--wait=false", "--cascade=background")
+
+    def back() -> bool:
+        now = {(o["kind"], o["metadata"]["name"]): o["metadata"]["uid"] for o in faq.list(kinds, "ragserving.dev/service=faq")}
+        return all(key in now and now[key] != uid for key, uid in before.items())
+
+    wait_for("all children made anew", back, 20)
+    faq.wait_condition("faq", "Ready", "True", 90)
+    assert "14" in ask(faq, QUESTION)["answer"]
+
+
+def test_a_prompt_edit_goes_live_without_a_restart_and_back(faq: Kube) -> None:
+    pods = api_pods(faq)
+    faq.patch("ragservice", "faq", {"spec": {"prompt": {"version": "answer-v2", "refusal": "No source says so."}}})
+    faq.wait_condition("faq", "Ready", "True", 20)
+    answer = ask(faq, UNANSWERABLE)
+    assert ("No source says so.", "answer-v2", 2) == (answer["answer"], answer["prompt_version"], answer["revision"])
+    faq.patch("ragservice", "faq", {"spec": {"prompt": {"version": "answer-v1", "refusal": REFUSAL}}})
+    faq.wait_condition("faq", "Ready", "True", 20)
+    answer = ask(faq, UNANSWERABLE)
+    assert (REFUSAL, "answer-v1", 1) == (answer["answer"], answer["prompt_version"], answer["revision"])
+    assert pods == api_pods(faq)
+
+
+def test_an_index_edit_builds_beside_and_then_switches(faq: Kube) -> None:
+    pods = api_pods(faq)
+    faq.apply(documents("docs-2", **{"leave.en.md": "# Leave\n\nA full-time employee gets 15 days of annual leave a year.\n"}))
+    change: Json = {"version": "docs-v2", "documents": {"configMapRef": {"name": "docs-2"}}}
+    faq.patch("ragservice", "faq", {"spec": {"index": change}})
+    while faq.condition("faq", "Ready")[0] != "True" or ask(faq, QUESTION)["index_version"] != "docs-v2":
+        answer = ask(faq, QUESTION)
+        assert ("14" if answer["index_version"] == "docs-v1" else "15") in answer["answer"]
+    assert "15" in ask(faq, QUESTION)["answer"]
+    assert pods == api_pods(faq)
+
+
+def test_deletion_keeps_the_volume_and_nothing_else(faq: Kube) -> None:
+    faq.run("delete", "ragservice", "faq")
+    everything = "deployments,statefulsets,jobs,services,configmaps,serviceaccounts,secrets,pods,ragrevisions,poddisruptionbudgets"
+    wait_for("children gone", lambda: not faq.list(everything, "ragserving.dev/service=faq"), 90)
+    assert ["storage-faq-qdrant-0"] == [c["metadata"]["name"] for c in faq.list("pvc")]
