@@ -31,7 +31,7 @@ def reply(status: int = 200, **overrides: Any) -> questions.Reply:
     return questions.Reply(status, body | overrides, 7.5)
 
 
-REFUSAL = {"answer": "I could not find that.", "citations": [], "finish_reason": "refused"}
+REFUSAL: dict[str, Any] = {"answer": "I could not find that.", "citations": [], "finish_reason": "refused"}
 
 
 class TestJudgement:
@@ -79,7 +79,7 @@ class TestProgress:
         ready = {"type": "Ready", "status": "True", "reason": "AllChecksPassed", "message": "ok"}
         status = {"observedGeneration": 1, "conditions": [ready], "revision": 3}
         service = {"metadata": {"generation": 1}, "status": status}
-        assert ("True", "3") == (progress.row(service).ready, progress.row(service).revision)
+        assert (progress.row(service).ready, progress.row(service).revision) == ("True", "3")
         assert progress.row({"metadata": {"generation": 2}, "status": status}).ready == "-"
 
     def test_an_object_without_status_shows_dashes(self) -> None:
@@ -134,7 +134,7 @@ class TestPlace:
         deployment = {"kind": "Deployment", "spec": {"template": {"metadata": {"labels": {}}}}}
         text = install.stamped(yaml.safe_dump_all([deployment, {"kind": "Service"}]), "abc")
         stamped, service = yaml.safe_load_all(text)
-        assert {install.SOURCE: "abc"} == stamped["spec"]["template"]["metadata"]["annotations"]
+        assert stamped["spec"]["template"]["metadata"]["annotations"] == {install.SOURCE: "abc"}
         assert service == {"kind": "Service"}
 
 
