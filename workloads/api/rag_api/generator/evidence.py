@@ -3,16 +3,17 @@
 The question is reduced to its content words, less those that only ask ("get", "allowed", "cần"). A sentence is read
 together with the title and the headings above it, and with a question right before it (a FAQ).
 
-    weight(word)  = ln(1 + (n + 1) / (df + 0.5))    n retrieved sentences, df of them with the word: rare words weigh more,
-                                                    words that no source has weigh most
-    coverage      = weight of the words that the sentence has / weight of all
+    unit        = neighbouring words that the sources only ever use together, else a single word
+    weight      = ln(1 + (n + 1) / (df + 0.5))    n retrieved sentences, df of them with the unit: rare units weigh
+                                                  more, units that no source has weigh most
+    coverage    = weight of the units that the sentence has / weight of all
 
 A sentence is evidence when all of these hold; otherwise the answer is a refusal, not a guess:
   1. its coverage is at least 0.6,
-  2. it has at least two thirds of the words,
-  3. it has the rarest of the words that the sources do use: a source that speaks of the CEO elsewhere, and of salaries
+  2. it has at least two thirds of the units,
+  3. it has the rarest of the units that the sources do use: a source that speaks of the CEO elsewhere, and of salaries
      here, says nothing about the CEO's salary,
-  4. it has at least one of the words itself, not only in the headings above it,
+  4. it has at least one word itself, not only in the headings above it,
   5. it is not itself a question.
 """
 
@@ -29,9 +30,9 @@ MINIMUM_SHARE = 2 / 3
 
 _ASKING_ENGLISH = (
     "get gets got receive give given take have need want know tell find allow allowed entitled entitle permitted "
-    "provide happen apply please explain describe list"
+    "provide happen apply please explain describe list long often soon far"
 )
-_ASKING_VIETNAMESE = "cần được nhận biết hỏi cho muốn phải can duoc nhan biet hoi muon phai"
+_ASKING_VIETNAMESE = "cần được nhận biết hỏi cho muốn phải lâu mấy lau can duoc nhan biet hoi muon phai"
 _ASKING = frozenset(f"{_ASKING_ENGLISH} {_ASKING_VIETNAMESE}".split())
 
 
@@ -55,30 +56,46 @@ class Sentence(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """A sentence that passed the rule, `source` counted from 1. Better evidence compares greater by `rank`."""
+    """A sentence that passed the rule, `source` counted from 1. Better evidence compares greater by `rank`.
+
+    `own` are the words of the question that stand in the sentence itself.
+    """
 
     source: int
     sentence: Sentence
-    covered: frozenset[Term]
+    own: frozenset[Term]
     rank: tuple[float, ...]
+
+
+class Unit(NamedTuple):
+    """Neighbouring words of a question that the sources only ever use together: one thing, not several.
+
+    Vietnamese writes one word as several syllables ("tổng giám đốc"); without this, a sentence that has one word of two
+    would count as having three of four. `found` are the positions of the sentences that have it.
+    """
+
+    words: tuple[Term, ...]
+    found: frozenset[int]
+    weight: float
 
 
 def find(question: str, sources: Sequence[Sequence[Sentence]]) -> list[Evidence]:
     """All sentences that answer the question, best first. Empty means that the question must be refused."""
-    words = content_words(question)
-    if not words:
-        return []
     answers = [(number, each) for number, sentences in enumerate(sources, 1) for each in sentences if not each.asks]
-    weights, rarest = _weigh(words, [sentence for _, sentence in answers])
-    total = sum(weights.values())
+    units = _units(content_words(question), [sentence for _, sentence in answers])
+    rarest = min((unit for unit in units if unit.found), key=lambda unit: len(unit.found), default=None)
+    if rarest is None:
+        return []
+    total = sum(unit.weight for unit in units)
     found: list[Evidence] = []
-    for number, sentence in answers:
-        own = [word for word in words if sentence.has(word)]
-        covered = frozenset(word for word in words if sentence.covers(word))
-        coverage = sum(weights[word] for word in covered) / total
-        if own and coverage >= MINIMUM_COVERAGE and len(covered) >= MINIMUM_SHARE * len(words) and rarest in covered:
-            own_share = sum(weights[word] for word in own) / total
-            found.append(Evidence(number, sentence, covered, (coverage, own_share, -number, -len(sentence.text))))
+    for position in sorted(rarest.found):
+        number, sentence = answers[position]
+        covered = [unit for unit in units if position in unit.found]
+        coverage = sum(unit.weight for unit in covered) / total
+        own = frozenset(word for unit in covered for word in unit.words if sentence.has(word))
+        if own and coverage >= MINIMUM_COVERAGE and len(covered) >= MINIMUM_SHARE * len(units):
+            own_share = sum(unit.weight for unit in covered if own.intersection(unit.words)) / total
+            found.append(Evidence(number, sentence, own, (coverage, own_share, -number, -len(sentence.text))))
     return sorted(found, key=lambda each: each.rank, reverse=True)
 
 
@@ -120,9 +137,17 @@ def _has(word: Term, kept: frozenset[str], folded: frozenset[str]) -> bool:
     return word.kept in kept or word.folded in kept
 
 
-def _weigh(words: Sequence[Term], among: Sequence[Sentence]) -> tuple[dict[Term, float], Term | None]:
-    """Weight per word, and the rarest word that occurs at all: None, which no sentence has, when none does."""
-    count = {word: sum(sentence.covers(word) for sentence in among) for word in words}
-    weights = {word: math.log(1 + (len(among) + 1) / (count[word] + 0.5)) for word in words}
-    present = [word for word in words if count[word]]
-    return weights, min(present, key=lambda word: count[word]) if present else None
+def _units(words: Sequence[Term], among: Sequence[Sentence]) -> list[Unit]:
+    """The units of a question in their order. A word that no sentence has is a unit of its own."""
+    groups: list[tuple[list[Term], frozenset[int]]] = []
+    for word in words:
+        found = frozenset(position for position, sentence in enumerate(among) if sentence.covers(word))
+        if groups and found and groups[-1][1] == found:
+            groups[-1][0].append(word)
+        else:
+            groups.append(([word], found))
+    return [Unit(tuple(group), found, _weight(len(found), len(among))) for group, found in groups]
+
+
+def _weight(found: int, among: int) -> float:
+    return math.log(1 + (among + 1) / (found + 0.5))

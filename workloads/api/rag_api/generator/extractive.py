@@ -1,7 +1,7 @@
 """The runtime without a model: the best sentences of the sources, word for word, each with its marker.
 
-The answer is the best evidence (see `evidence`), then further sentences that cover everything the best one does, up to
-the release's `max_sentences`. No evidence gives the prompt's refusal text. A token is taken to be four characters.
+The answer is the best evidence (see `evidence`), then further sentences that themselves have every word of the question
+that it has, up to the release's `max_sentences`. No evidence gives the prompt's refusal text. A token is taken to be four characters.
 """
 
 import re
@@ -52,7 +52,7 @@ def _choose(found: list[evidence.Evidence], limit: int) -> list[tuple[str, int]]
     best = found[0]
     chosen: dict[str, int] = {}
     for each in found:
-        if each.covered >= best.covered and len(chosen) < limit:
+        if each.own >= best.own and len(chosen) < limit:
             chosen.setdefault(_plain(each.sentence.text), each.source)
     return list(chosen.items())
 

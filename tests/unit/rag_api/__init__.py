@@ -1,0 +1,1 @@
+"""Tests of the RAG API, over real sockets."""
