@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from rag_contract import payload
-from rag_contract.analysis import SparseVector, encode_document
+from rag_contract.analysis import SparseVector, encode_document, terms
 from rag_contract.environment import IndexerEnvironment
 
 from . import documents, files
@@ -89,7 +89,7 @@ def point(document: Document, chunk: Chunk) -> Point | None:
 
     Title and headings are part of the vector, so that a section is found by what it is called.
     """
-    if not encode_document(chunk.text).indices:
+    if not terms(chunk.text):
         return None
     fields: dict[str, object] = {
         payload.DOCUMENT_ID: document.id,
