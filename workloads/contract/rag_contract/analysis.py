@@ -125,7 +125,7 @@ def _stem(word: str) -> str:
     if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
         return word
     if word.endswith("ies"):
-        return word if len(word) < 5 else word[:-3] + "y"
+        return word[:-1] if len(word) < 5 else word[:-3] + "y"
     if word.endswith(("sses", "xes", "ches", "shes")):
         return word[:-2]
     return word[:-1]

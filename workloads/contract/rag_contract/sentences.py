@@ -16,7 +16,8 @@ _LONGEST_WORD_LOOKED_AT = 16
 
 # A new block begins: blank line, list item, table row, quote.
 _BLOCK = re.compile(r"\n[ \t]*(?:\n\s*|(?=(?:[-*+•–] |\d{1,3}[.)] |[|>])))")
-_STOP = re.compile(r"(?:[.!?…]+|[。！？]+)[\"'”’»)\]*_]*(?=\s|$)")
+# Possessive, and never begun inside a run: a million dots cost a million steps, not their square.
+_STOP = re.compile(r"(?<![.!?…])(?:[.!?…]++|[。！？]++)[\"'”’»)\]*_]*+(?=\s|$)")
 _NEXT = re.compile(r"\s*(\S)")
 _LAST_WORD = re.compile(r"(?:[^\W_]|\.)+$")
 _LIST_MARKER = re.compile(r"\s*(?:\d{1,3}|[A-Za-z])[.)]")

@@ -5,12 +5,14 @@ import re
 from ..documents import Line, Parsed, Section
 from . import front_matter
 
+LONGEST_MARKED_LINE = 10_000
+"""Longer lines are taken as they are: the patterns below take more than proportional time."""
+
 _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
 _UNDERLINE = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _TABLE_RULE = re.compile(r"\s*\|?(?:\s*:?-{2,}:?\s*\|)+\s*:?-*:?\s*$")
 _RULE = re.compile(r" {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$")
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _INLINE = (
     (re.compile(r"!?\[([^\]\[]*)\]\([^()\s]*(?:\s+\"[^\"]*\")?\)"), r"\1"),  # links and images: their text
     (re.compile(r"!?\[([^\]\[]+)\]\[[^\]]*\]"), r"\1"),
@@ -25,11 +27,20 @@ _INLINE = (
 def parse(text: str) -> Parsed:
     """Raises Unreadable for a faulty front matter."""
     meta, offset, body = front_matter.split(text)
-    body = _COMMENT.sub(lambda found: "\n" * found.group().count("\n"), body)
     reader = _Reader()
-    for number, line in enumerate(body.split("\n"), offset + 1):
+    for number, line in enumerate(_without_comments(body).split("\n"), offset + 1):
         reader.take(number, line)
     return Parsed(meta, reader.finish())
+
+
+def _without_comments(text: str) -> str:
+    """Line ends inside a comment stay, so that line numbers do. A comment that never ends is text."""
+    kept: list[str] = []
+    at = 0
+    while (start := text.find("<!--", at)) >= 0 and (end := text.find("-->", start)) >= 0:
+        kept += [text[at:start], "\n" * text.count("\n", start, end)]
+        at = end + 3
+    return "".join([*kept, text[at:]])
 
 
 class _Reader:
@@ -43,7 +54,9 @@ class _Reader:
 
     def take(self, number: int, line: str) -> None:
         fence = _FENCE.match(line)
-        if self._fence:
+        if len(line) > LONGEST_MARKED_LINE:
+            self._lines.append(Line(number, line))
+        elif self._fence:
             if fence and fence.group(1).startswith(self._fence):
                 self._fence = ""
             else:
