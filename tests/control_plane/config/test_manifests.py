@@ -24,7 +24,7 @@ MAY = [
     ("delete", "jobs.batch"),
     ("create", "secrets"),
     ("patch", "pods"),
-    ("watch", "persistentvolumeclaims"),
+    ("patch", "persistentvolumeclaims"),
     ("create", "leases.coordination.k8s.io"),
 ]
 MAY_NOT = [
@@ -39,6 +39,7 @@ MAY_NOT = [
     ("delete", "pods"),
     ("create", "pods/exec"),
     ("get", "pods/proxy"),
+    ("create", "persistentvolumeclaims"),
     ("delete", "persistentvolumeclaims"),
     ("create", "rolebindings.rbac.authorization.k8s.io"),
     ("patch", "customresourcedefinitions.apiextensions.k8s.io"),
