@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import pytest
 
 from tests.contract.qdrant.answers import VARYING, differences, shape
+from tests.contract.qdrant.rest import send
 from tests.qdrant_standin.fixture import Standin, start_standin
 
 RECORDINGS = Path(__file__).parent / "recordings"
@@ -89,20 +88,7 @@ def _send(server: Standin, row: dict[str, Any], replaced: dict[str, str]) -> tup
     for old, new in replaced.items():
         path = path.replace(old, new)
         body = body.replace(old.encode(), new.encode()) if body else body
-    headers = {"Content-Type": "application/json"}
-    if key := KEYS[recorded["key"]]:
-        headers["api-key"] = key
-    request = Request(server.url + path, data=body, headers=headers, method=recorded["method"])
-    try:
-        with urlopen(request, timeout=10) as answer:
-            return answer.status, _read(answer.headers.get_content_type(), answer.read())
-    except HTTPError as error:
-        with error:
-            return error.code, _read(error.headers.get_content_type(), error.read())
-
-
-def _read(content_type: str, raw: bytes) -> Any:
-    return json.loads(raw) if content_type == "application/json" else raw.decode()
+    return send(server, recorded["method"], path, body, KEYS[recorded["key"]])
 
 
 @pytest.fixture(scope="module")
