@@ -95,7 +95,9 @@ class Kube:
 
     def secret(self, name: str, key: str) -> str:
         """One value of a Secret, decoded."""
-        return self.run("get", "secret", name, "-o", f"go-template={{{{index .data {json.dumps(key)} | base64decode}}}}")
+        return self.run(
+            "get", "secret", name, "-o", f"go-template={{{{index .data {json.dumps(key)} | base64decode}}}}"
+        )
 
     def stream(self, url: str, body: Json, key: str) -> str:
         """The whole text of a server-sent event stream."""

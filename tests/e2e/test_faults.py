@@ -25,7 +25,9 @@ def test_missing_key_secrets_are_named_and_healed_by_creating_them(kube: Kube) -
         documents(),
         rag_service(
             api={"auth": {"keysSecretRef": {"name": "clients", "key": "keys.json"}}},
-            vectorStore={"qdrant": {"storage": {"size": "1Gi"}, "apiKeySecretRef": {"name": "qdrant-admin", "key": "key"}}},
+            vectorStore={
+                "qdrant": {"storage": {"size": "1Gi"}, "apiKeySecretRef": {"name": "qdrant-admin", "key": "key"}}
+            },
         ),
     )
     _, _, message = kube.wait_condition("faq", "VectorStoreReady", "False", 60, reason="SecretMissing")

@@ -82,12 +82,17 @@ def test_the_pods_are_real_and_log(faq: Kube) -> None:
 
 def test_every_child_comes_back(faq: Kube) -> None:
     kinds = "deployments,services,serviceaccounts,configmaps,statefulsets,jobs"
-    before = {(o["kind"], o["metadata"]["name"]): o["metadata"]["uid"] for o in faq.list(kinds, "ragserving.dev/service=faq")}
+    before = {
+        (o["kind"], o["metadata"]["name"]): o["metadata"]["uid"] for o in faq.list(kinds, "ragserving.dev/service=faq")
+    }
     for kind, name in sorted(before):
         faq.run("delete", kind.lower(), name, "--wait=false", "--cascade=background")
 
     def back() -> bool:
-        now = {(o["kind"], o["metadata"]["name"]): o["metadata"]["uid"] for o in faq.list(kinds, "ragserving.dev/service=faq")}
+        now = {
+            (o["kind"], o["metadata"]["name"]): o["metadata"]["uid"]
+            for o in faq.list(kinds, "ragserving.dev/service=faq")
+        }
         return all(key in now and now[key] != uid for key, uid in before.items())
 
     wait_for("all children made anew", back, 20)
@@ -110,7 +115,9 @@ def test_a_prompt_edit_goes_live_without_a_restart_and_back(faq: Kube) -> None:
 
 def test_an_index_edit_builds_beside_and_then_switches(faq: Kube) -> None:
     pods = api_pods(faq)
-    faq.apply(documents("docs-2", **{"leave.en.md": "# Leave\n\nA full-time employee gets 15 days of annual leave a year.\n"}))
+    faq.apply(
+        documents("docs-2", **{"leave.en.md": "# Leave\n\nA full-time employee gets 15 days of annual leave a year.\n"})
+    )
     change: Json = {"version": "docs-v2", "documents": {"configMapRef": {"name": "docs-2"}}}
     faq.patch("ragservice", "faq", {"spec": {"index": change}})
     while faq.condition("faq", "Ready")[0] != "True" or ask(faq, QUESTION)["index_version"] != "docs-v2":
