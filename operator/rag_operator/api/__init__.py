@@ -1,0 +1,56 @@
+"""The objects that users and the operator write, as typed models: the only source of the CRDs and of every default."""
+
+from .compute import Resources
+from .content import (
+    Chunking,
+    ChunkingStrategy,
+    Documents,
+    EmbeddingProvider,
+    Index,
+    Model,
+    ModelRuntime,
+    Prompt,
+    RetrievalMode,
+    RetrievalSettings,
+)
+from .ragrevision import RagRevision, RagRevisionSpec
+from .ragservice import DeletionPolicy, ObjectMeta, RagService, RagServiceSpec
+from .reasons import REMEDIES, Reason
+from .serving import Api, Auth, AuthMode, RequestLimits
+from .status import Condition, ConditionStatus, ConditionType, HistoryEntry, RagServiceStatus
+from .vector_store import External, Qdrant, Storage, VectorStore
+
+__all__ = [
+    "REMEDIES",
+    "Api",
+    "Auth",
+    "AuthMode",
+    "Chunking",
+    "ChunkingStrategy",
+    "Condition",
+    "ConditionStatus",
+    "ConditionType",
+    "DeletionPolicy",
+    "Documents",
+    "EmbeddingProvider",
+    "External",
+    "HistoryEntry",
+    "Index",
+    "Model",
+    "ModelRuntime",
+    "ObjectMeta",
+    "Prompt",
+    "Qdrant",
+    "RagRevision",
+    "RagRevisionSpec",
+    "RagService",
+    "RagServiceSpec",
+    "RagServiceStatus",
+    "Reason",
+    "RequestLimits",
+    "Resources",
+    "RetrievalMode",
+    "RetrievalSettings",
+    "Storage",
+    "VectorStore",
+]

@@ -1,0 +1,208 @@
+"""`spec.prompt`, `spec.index`, `spec.model` and `spec.retrieval`: what makes a release."""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from .base import (
+    ConfigMapKeyReference,
+    ConfigMapReference,
+    Matches,
+    ObjectName,
+    Part,
+    VersionName,
+    cel,
+    ruled,
+)
+from .compute import IndexResources
+
+_NOT_BLANK = Matches(r"\S", "must hold text, not only white space")
+_ONE_PROMPT = "set exactly one of system and configMapRef"
+_ONE_SOURCE = "set exactly one of configMapRef and persistentVolumeClaim"
+
+Tenant = Annotated[
+    str,
+    Field(min_length=1, max_length=63),
+    Matches(
+        "^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$",
+        'must be a name: letters, digits, "-", "_" and ".", starting and ending with a letter or digit',
+    ),
+]
+
+RelativePath = Annotated[
+    str,
+    Field(min_length=1, max_length=512),
+    Matches("^/", "must be relative to the volume: remove the leading /", forbidden=True),
+    Matches(r"(^|/)\.{1,2}(/|$)", 'must stay inside the volume: no "." and no ".." in the path', forbidden=True),
+    Matches(
+        r"""^[^\x00-\x1f\x7f!"#$%&'()*:;<=>?\[\\\]^`{|}~]+$""",
+        "must be a plain folder path: no control, quoting, wildcard or shell characters",
+    ),
+]
+
+
+class Prompt(Part):
+    """How the model is told to answer. Exactly one of `system` and `configMapRef`."""
+
+    model_config = ruled(cel("has(self.system) != has(self.configMapRef)", _ONE_PROMPT))
+
+    version: VersionName = Field(
+        description="Name of this content. A name keeps its content: give changed text a new name. At most 63 characters."
+    )
+    system: Annotated[str, Field(min_length=1, max_length=32768), _NOT_BLANK] | None = Field(
+        default=None,
+        description="The system prompt itself, at most 32768 characters. It is taken as it is: nothing is expanded.",
+    )
+    config_map_ref: ConfigMapKeyReference | None = Field(
+        default=None, description="Key of a ConfigMap that holds the system prompt."
+    )
+    refusal: Annotated[str, Field(min_length=1, max_length=1000), _NOT_BLANK] = Field(
+        default="I could not find an answer to that in the documents.",
+        description="What is answered when the documents hold no answer, at most 1000 characters.",
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.system is None) == (self.config_map_ref is None):
+            raise ValueError(_ONE_PROMPT)
+        return self
+
+
+class ClaimSource(Part):
+    """Documents on a volume. It is mounted read-only, by the index Job alone."""
+
+    claim_name: ObjectName = Field(description="Name of the PersistentVolumeClaim, in the namespace of the RagService.")
+    path: RelativePath | None = Field(
+        default=None, description="Folder in the volume, relative, at most 512 characters. Default: the whole volume."
+    )
+
+
+class Documents(Part):
+    """Where the documents are (Markdown, text, HTML). Exactly one of `configMapRef` and `persistentVolumeClaim`."""
+
+    model_config = ruled(cel("has(self.configMapRef) != has(self.persistentVolumeClaim)", _ONE_SOURCE))
+
+    config_map_ref: ConfigMapReference | None = Field(
+        default=None,
+        description="ConfigMap with one document under each key; the end of the key (.md, .txt, .html) tells the format.",
+    )
+    persistent_volume_claim: ClaimSource | None = Field(
+        default=None, description="Volume with documents in any depth of folders."
+    )
+    tenant: Tenant = Field(
+        default="default",
+        description="Tenant of the documents whose front matter names none. A client's key decides its tenant.",
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.config_map_ref is None) == (self.persistent_volume_claim is None):
+            raise ValueError(_ONE_SOURCE)
+        return self
+
+
+class ChunkingStrategy(StrEnum):
+    """How a document is cut."""
+
+    SENTENCE = "Sentence"
+
+
+class Chunking(Part):
+    """How documents are cut into the pieces that are found and cited."""
+
+    model_config = ruled(
+        cel(
+            "self.overlapCharacters * 2 < self.maxCharacters",
+            "overlapCharacters must be less than half of maxCharacters: lower overlapCharacters or raise maxCharacters",
+            field=".overlapCharacters",
+            expression="'overlapCharacters (' + string(self.overlapCharacters) + ') must be less than half of maxCharacters ('"
+            " + string(self.maxCharacters) + '): lower overlapCharacters or raise maxCharacters'",
+        )
+    )
+
+    strategy: ChunkingStrategy = Field(
+        default=ChunkingStrategy.SENTENCE,
+        description="Sentence: pieces end at the ends of sentences and do not cross headings.",
+    )
+    max_characters: Annotated[int, Field(ge=200, le=8000)] = Field(
+        default=1200, description="Longest piece, in characters."
+    )
+    overlap_characters: Annotated[int, Field(ge=0, le=2000)] = Field(
+        default=150,
+        description="How much of a piece is repeated in the next one, in characters; less than half of maxCharacters.",
+    )
+
+
+class EmbeddingProvider(StrEnum):
+    """How text becomes vectors."""
+
+    BM25 = "BM25"
+
+
+class Embedding(Part):
+    """How documents and questions become vectors."""
+
+    provider: EmbeddingProvider = Field(
+        default=EmbeddingProvider.BM25,
+        description="BM25: by words, for English and Vietnamese, without a model or a GPU.",
+    )
+
+
+class Index(Part):
+    """What can be found, and how it is made findable."""
+
+    version: VersionName = Field(
+        description="Name of this content. A name keeps its content: give changed documents or settings a new name. At most"
+        " 63 characters."
+    )
+    documents: Documents = Field(description="Where the documents are.")
+    chunking: Chunking = Field(default=Chunking(), description="How documents are cut into pieces.")
+    embedding: Embedding = Field(default=Embedding(), description="How documents and questions become vectors.")
+    resources: IndexResources = Field(
+        default=IndexResources(), description="CPU, memory and scratch space of the index Job."
+    )
+    deadline_seconds: Annotated[int, Field(ge=10, le=604800)] = Field(
+        default=3600, description="How long the index Job may take before it counts as failed, in seconds."
+    )
+
+
+class ModelRuntime(StrEnum):
+    """What turns sources into an answer."""
+
+    EXTRACTIVE = "Extractive"
+
+
+class Extractive(Part):
+    """Answers made of the sources' own sentences."""
+
+    max_sentences: Annotated[int, Field(ge=1, le=10)] = Field(default=3, description="Sentences in an answer, at most.")
+
+
+class Model(Part):
+    """What turns sources into an answer."""
+
+    runtime: ModelRuntime = Field(
+        default=ModelRuntime.EXTRACTIVE,
+        description="Extractive: the sentences of the sources that fit the question best, without a model server or a GPU.",
+    )
+    extractive: Extractive = Field(default=Extractive(), description="Settings of the Extractive runtime.")
+
+
+class RetrievalMode(StrEnum):
+    """How sources are found."""
+
+    SPARSE = "Sparse"
+
+
+class RetrievalSettings(Part):
+    """How the sources of an answer are found."""
+
+    mode: RetrievalMode = Field(default=RetrievalMode.SPARSE, description="Sparse: by words.")
+    top_k: Annotated[int, Field(ge=1, le=20)] = Field(
+        default=6, description="Number of pieces that an answer may draw on."
+    )
+    minimum_score: Annotated[float, Field(ge=0, le=1000000)] | None = Field(
+        default=None,
+        description="Pieces that score less are not used (BM25 score, unbounded above). Default: all are used.",
+    )

@@ -1,0 +1,97 @@
+"""RagRevision: one immutable release of one RagService, written by the operator only."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field
+from rag_contract.release_table import Revision
+
+from .base import Part, cel, ruled
+from .ragservice import ObjectMeta
+
+Name = Annotated[str, Field(min_length=1, max_length=128)]
+Word = Annotated[str, Field(min_length=1, max_length=63)]
+
+
+class RevisionPrompt(Part):
+    """The prompt, whole: it can be served again when the spec no longer holds it."""
+
+    version: Name = Field(description="Name of the prompt.")
+    hash: Name = Field(description="Hash of its content.")
+    system: Annotated[str, Field(max_length=32768)] = Field(description="The system prompt.")
+    refusal: Annotated[str, Field(max_length=1000)] = Field(
+        description="What is answered when no source supports an answer."
+    )
+
+
+class RevisionIdentity(Part):
+    """What a question must share with the collection that it is asked of."""
+
+    provider: Word = Field(description="How text became vectors.")
+    model: Name = Field(description="Analyzer or embedding model.")
+    revision: Name | None = Field(default=None, description="Revision of the embedding model; none for BM25.")
+    dimension: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="Floats of a vector; none for sparse vectors."
+    )
+    distance: Word | None = Field(default=None, description="Distance function; none for sparse vectors.")
+    normalisation: Word = Field(description="How text was normalised.")
+    chunker: Word = Field(description="How documents were cut.")
+
+
+class RevisionIndex(Part):
+    """The index: a collection that was verified."""
+
+    version: Name = Field(description="Name of the index.")
+    hash: Name = Field(description="Hash of its sources and settings.")
+    collection: Name = Field(description="Qdrant collection.")
+    identity: RevisionIdentity = Field(description="What a question must share with the collection.")
+    documents: Annotated[int, Field(ge=0)] = Field(description="Number of documents in it.")
+    chunks: Annotated[int, Field(ge=0)] = Field(description="Number of pieces in it.")
+
+
+class RevisionModel(Part):
+    """What turns sources into an answer."""
+
+    runtime: Literal["Extractive"] = Field(description="What turns sources into an answer.")
+    name: Name = Field(description="Name of the model.")
+    max_sentences: Annotated[int, Field(ge=1, le=10)] = Field(description="Sentences in an answer, at most.")
+
+
+class RevisionRetrieval(Part):
+    """How the sources of an answer are found."""
+
+    mode: Literal["Sparse"] = Field(description="How sources are found.")
+    top_k: Annotated[int, Field(ge=1, le=20)] = Field(description="Number of pieces that an answer may draw on.")
+    minimum_score: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="Pieces that score less are not used."
+    )
+
+
+class RagRevisionSpec(Part):
+    """What was released. It cannot be changed."""
+
+    model_config = ruled(cel("self == oldSelf", "a RagRevision cannot be changed: edit the RagService instead"))
+
+    number: Annotated[int, Field(ge=1)] = Field(description="Number of the release, from 1.")
+    hash: Name = Field(description="Hash of the whole content: equal content has one number.")
+    prompt: RevisionPrompt = Field(description="The prompt.")
+    index: RevisionIndex = Field(description="The index.")
+    model: RevisionModel = Field(description="What turns sources into an answer.")
+    retrieval: RevisionRetrieval = Field(description="How the sources of an answer are found.")
+
+    @classmethod
+    def from_contract(cls, content: Revision, content_hash: str) -> Self:
+        """The record of a served revision; its weight is no part of it."""
+        body = content.model_dump(mode="json", by_alias=True, exclude={"weight"})
+        return cls.model_validate({**body, "hash": content_hash})
+
+    def to_contract(self, weight: int) -> Revision:
+        """The revision as the API pods read it, with its share of the requests in per cent."""
+        body = self.model_dump(mode="json", by_alias=True, exclude={"hash"})
+        return Revision.model_validate({**body, "weight": weight})
+
+
+class RagRevision(Part):
+    """One immutable release of a RagService, made by the operator: what was served, and can be served again."""
+
+    metadata: ObjectMeta
+    spec: RagRevisionSpec = Field(description="What was released. It cannot be changed.")

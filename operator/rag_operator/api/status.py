@@ -1,0 +1,114 @@
+"""`status` of a RagService: what is, written by the operator alone."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
+
+from .base import Part
+
+Short = Annotated[str, Field(max_length=253)]
+
+
+class ConditionType(StrEnum):
+    """All conditions of a RagService; each is set on every pass."""
+
+    READY = "Ready"
+    SPEC_VALID = "SpecValid"
+    API_READY = "ApiReady"
+    VECTOR_STORE_READY = "VectorStoreReady"
+    INDEX_READY = "IndexReady"
+    MODEL_READY = "ModelReady"
+    RELEASE_SETTLED = "ReleaseSettled"
+    PROGRESSING = "Progressing"
+    DEGRADED = "Degraded"
+    SUSPENDED = "Suspended"
+
+
+class ConditionStatus(StrEnum):
+    """Unknown means that it could not be observed."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Condition(Part):
+    """One aspect of the service, as in `meta/v1.Condition`."""
+
+    type: Annotated[str, Field(max_length=63)] = Field(
+        description="What the condition is about, like Ready or IndexReady."
+    )
+    status: ConditionStatus = Field(description="True, False, or Unknown when it cannot be observed.")
+    reason: Annotated[str, Field(max_length=63)] = Field(
+        description="Why, in one word of the list in the documentation."
+    )
+    message: Annotated[str, Field(max_length=4096)] = Field(
+        default="", description="Why, in a sentence that says what to do."
+    )
+    last_transition_time: Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})] = Field(
+        description="When the status of this condition last changed."
+    )
+    observed_generation: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="metadata.generation for which the condition was computed."
+    )
+
+
+class HistoryEntry(Part):
+    """A release that is kept, in short."""
+
+    number: int = Field(description="Number of the RagRevision.")
+    prompt: Short = Field(description="Version of its prompt.")
+    index: Short = Field(description="Version of its index.")
+    model: Short = Field(description="Name of its model.")
+
+
+def _optional_in_schema(schema: dict[str, Any]) -> None:
+    """Status fields have no defaults on the server: an absent one means that nothing is known."""
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
+class RagServiceStatus(Part):
+    """What is, as the operator last observed it."""
+
+    model_config = ConfigDict(json_schema_extra=_optional_in_schema)
+
+    observed_generation: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="metadata.generation that this status is about."
+    )
+    conditions: tuple[Condition, ...] = Field(
+        default=(),
+        max_length=16,
+        description="All aspects of the service. Ready rolls the others up.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    revision: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="Number of the RagRevision that is served."
+    )
+    prompt: Short | None = Field(default=None, description="Version of the prompt that is served.")
+    index: Short | None = Field(default=None, description="Version of the index that is served.")
+    model: Short | None = Field(default=None, description="Name of the model that answers.")
+    prompt_hash: Short | None = Field(default=None, description="Content hash of the prompt that is served.")
+    collection: Short | None = Field(default=None, description="Qdrant collection that is served.")
+    index_documents: Annotated[int, Field(ge=0)] | None = Field(default=None, description="Number of documents in it.")
+    index_chunks: Annotated[int, Field(ge=0)] | None = Field(default=None, description="Number of pieces in it.")
+    url: Annotated[str, Field(max_length=512)] | None = Field(
+        default=None, description="Address of the RAG API inside the cluster."
+    )
+    api: Short | None = Field(default=None, description="API pods that are ready, of those wanted, like 1/1.")
+    qdrant: Short | None = Field(
+        default=None, description="Qdrant pods that are ready, of those wanted; - when it is external."
+    )
+    replicas: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="Number of API pods, for the scale subresource."
+    )
+    selector: Annotated[str, Field(max_length=512)] | None = Field(
+        default=None, description="Label selector of the API pods, for autoscalers."
+    )
+    history: tuple[HistoryEntry, ...] = Field(
+        default=(),
+        max_length=10,
+        description="The last ten releases, the newest first.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
