@@ -17,7 +17,7 @@ from .kwok import Kwok
 from .network import Link
 from .node import Node
 from .processes import Processes
-from .programs import KUBERNETES_NAMES, Programs
+from .programs import Programs, link_programs
 from .report import BenchError, Report
 from .settings import Settings
 
@@ -123,7 +123,7 @@ class Bench:
             scheduler_port=settings.scheduler_port,
             service_cidr=settings.service_cidr,
             kubernetes_service=settings.kubernetes_service,
-            hostpath=settings.state / "volumes" if self.root else None,
+            real_node=settings.node_name,
         )
         return ControlPlane(plane, self.processes)
 
@@ -131,7 +131,7 @@ class Bench:
         packages.ensure(packages.CONTROL_PLANE | (packages.ROOT_CONTROL_PLANE if self.root else {}), self.report)
         built = self.programs.kubernetes()
         with self.report.step("control plane"):
-            self._link_programs(built, KUBERNETES_NAMES)
+            link_programs(built, self.settings.bin)
             if self.root:
                 self.link.up()
             control_plane = self.control_plane()
@@ -160,15 +160,6 @@ class Bench:
         folder = self.programs.coredns()
         with self.report.step("DNS"):
             Dns(self.settings, self.processes, self.link, self.control_plane()).up(folder / "coredns")
-
-    def _link_programs(self, folder: os.PathLike[str], names: tuple[str, ...]) -> None:
-        self.settings.bin.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            link = self.settings.bin / name
-            target = os.path.join(folder, name)
-            if not link.is_symlink() or os.readlink(link) != target:
-                link.unlink(missing_ok=True)
-                link.symlink_to(target)
 
     def _publish_api_server(self, control_plane: ControlPlane) -> None:
         """Endpoints of the Service `kubernetes`, so that pods reach the API server as on any cluster."""

@@ -14,7 +14,6 @@ import time
 import urllib.request
 from pathlib import Path
 
-from . import leftovers
 from .commands import Words, run
 from .pki import Authority
 from .processes import Processes
@@ -27,15 +26,13 @@ AUDIT_POLICY = {
     "omitStages": ["RequestReceived"],
     "rules": [{"level": "Metadata"}],
 }
-# Where Kubernetes' host-path provisioner writes, whatever one says.
-HOSTPATH = Path("/tmp/hostpath_pv")
 STORAGE_CLASS = {
     "apiVersion": "storage.k8s.io/v1",
     "kind": "StorageClass",
     "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
-    "provisioner": "kubernetes.io/host-path",
+    "provisioner": "rag-bench/folder",
     "reclaimPolicy": "Delete",
-    "volumeBindingMode": "Immediate",
+    "volumeBindingMode": "WaitForFirstConsumer",
 }
 
 
@@ -53,9 +50,8 @@ class Plane:
     scheduler_port: int
     service_cidr: str
     kubernetes_service: str
-    hostpath: Path | None = None
-    """Folder shown to the controller manager as /tmp/hostpath_pv, where its provisioner
-    always writes; None leaves the real /tmp (needs no root)."""
+    real_node: str = ""
+    """Name of the node on which volumes are folders that a pod can write to."""
 
     @property
     def server(self) -> str:
@@ -83,6 +79,7 @@ class ControlPlane:
         self.start_api_server()
         if controllers:
             self.start_controller_manager()
+            self.start_volumes()
         if scheduler:
             self.start_scheduler()
         self.wait_ready()
@@ -134,7 +131,7 @@ class ControlPlane:
         self.processes.start("kube-apiserver", command)
 
     def start_controller_manager(self) -> None:
-        """Start the controller manager, with volumes from host folders and no client limit that a test would meet."""
+        """Start the controller manager, with no limit on its requests that a test would meet."""
         plane, pki = self.plane, self.plane.folder / "pki"
         config = self._client("controller-manager", "/CN=system:kube-controller-manager")
         command: Words = [
@@ -145,14 +142,18 @@ class ControlPlane:
             f"--cluster-signing-cert-file={self.authority.certificate}",
             f"--cluster-signing-key-file={pki / 'ca.key'}",
             "--use-service-account-credentials",
-            "--enable-hostpath-provisioner",
             "--leader-elect=false",
         ]
-        if plane.hostpath is not None:
-            plane.hostpath.mkdir(parents=True, exist_ok=True)
-            plane.hostpath.chmod(0o755)
-            command = hostpath_namespace(plane.hostpath, command)
         self.processes.start("kube-controller-manager", command)
+
+    def start_volumes(self) -> None:
+        """Start the provisioner of the default StorageClass: a volume is a folder under this plane's."""
+        plane = self.plane
+        config = self._client("volumes", "/O=system:masters/CN=rag-bench-volumes")
+        folder = plane.folder / "volumes"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        flags = [f"--kubeconfig={config}", f"--folder={folder}", f"--node={plane.real_node}"]
+        self.processes.start("volume-provisioner", [plane.programs / "volume-provisioner", *flags])
 
     def start_scheduler(self) -> None:
         """Start the real scheduler."""
@@ -216,17 +217,3 @@ class ControlPlane:
             "--kube-api-burst=1000",
             "--profiling=false",
         ]
-
-
-def hostpath_namespace(folder: Path, command: Words) -> Words:
-    """`command` in a mount namespace of its own in which /tmp/hostpath_pv is `folder`.
-
-    The provisioner's folder is fixed in Kubernetes' source; this keeps the volumes under
-    the bench's state, and two benches apart. On the machine itself it stays an empty folder.
-    """
-    if HOSTPATH.is_symlink():
-        raise BenchError(f"{HOSTPATH} is a link; remove it, volumes are to be mounted there")
-    leftovers.make_folder(folder.parent, HOSTPATH)
-    script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
-    namespace = ["unshare", "--mount", "--propagation", "private"]
-    return [*namespace, "sh", "-ec", script, "sh", folder, HOSTPATH, *command]

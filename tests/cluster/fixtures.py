@@ -23,7 +23,7 @@ import pytest
 from .bench import Bench, expand
 from .control_plane import ControlPlane, Plane
 from .processes import Processes
-from .programs import Programs
+from .programs import Programs, link_programs
 from .report import Report
 from .settings import Settings, from_environment
 
@@ -169,10 +169,11 @@ def new_control_plane(
     settings: Settings, folder: Path, *, controllers: bool = False, scheduler: bool = False
 ) -> Iterator[PrivateControlPlane]:
     """A control plane on free loopback ports with its state in `folder`, ended afterwards."""
+    link_programs(Programs(settings, Report()).kubernetes(), folder / "bin")
     ports = _free_ports(5)
     plane = Plane(
         folder=folder,
-        programs=Programs(settings, Report()).kubernetes(),
+        programs=folder / "bin",
         address="127.0.0.1",
         api_port=ports[0],
         etcd_port=ports[1],

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from . import archive, cgroups, leftovers, packages
 from .commands import Words, run
-from .control_plane import HOSTPATH, ControlPlane
+from .control_plane import ControlPlane
 from .network import Link
 from .pki import Authority
 from .processes import Processes, end, start_time
@@ -112,9 +112,8 @@ class Node:
     def _mount_folders(self) -> None:
         settings, inside = self._settings, self._link.enter()
         mounted = Path(f"/proc/{self._link.pid}/mountinfo").read_text()
-        folders = {target: self._folder / name for target, name in OWN_FOLDERS.items()}
-        folders[str(HOSTPATH)] = settings.state / "volumes"
-        for target, source in folders.items():
+        for target, name in OWN_FOLDERS.items():
+            source = self._folder / name
             source.mkdir(parents=True, exist_ok=True)
             if f" {target} " in mounted:
                 continue

