@@ -9,36 +9,13 @@ from ..documents import Line, Meta, Parsed, Section
 
 _SILENT = frozenset({"script", "style", "template", "noscript", "nav", "svg", "head", "iframe", "object", "select"})
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
-_BLOCKS = frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "br",
-        "dd",
-        "div",
-        "dl",
-        "dt",
-        "figcaption",
-        "figure",
-        "footer",
-        "form",
-        "header",
-        "hr",
-        "li",
-        "main",
-        "ol",
-        "p",
-        "pre",
-        "section",
-        "table",
-        "td",
-        "th",
-        "tr",
-        "ul",
-    ]
+_BLOCK_NAMES = (
+    "address article aside blockquote br dd div dl dt figcaption figure footer form header hr li main ol p pre "
+    "section table tr ul"
 )
+_BLOCKS = frozenset(_BLOCK_NAMES.split())
+_MARKERS = {"li": "- ", "tr": "| "}
+"""What a list item and a table row begin with, as in Markdown."""
 
 
 def parse(text: str) -> Parsed:
@@ -80,11 +57,13 @@ class _Reader(HTMLParser):
             self._heading = []
         elif tag in _BLOCKS:
             self._break()
-            if tag == "li":
-                self._words.append("- ")
+            if tag in _MARKERS:
+                self._words = [_MARKERS[tag]]
                 self._line = self.getpos()[0]
-            elif tag in ("p", "tr", "table", "ul", "ol", "div", "section"):
+            elif tag in ("p", "table", "ul", "ol", "div", "section"):
                 self._lines.append(Line(self.getpos()[0], ""))
+        elif tag in ("td", "th") and self._words and self._words[-1] != _MARKERS["tr"]:
+            self._words.append(" | ")
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "title" and self._title is not None:
@@ -97,6 +76,8 @@ class _Reader(HTMLParser):
             self._open(_HEADINGS[tag], " ".join("".join(self._heading).split()))
         elif not self._silent and tag in _BLOCKS:
             self._break()
+            if tag in _MARKERS:
+                self._words = []  # an item or a row without text
 
     def handle_data(self, data: str) -> None:
         if self._title is not None:
@@ -129,7 +110,9 @@ class _Reader(HTMLParser):
         if self._heading is not None:  # a heading that was never closed is text
             self._words, self._heading = self._heading, None
         line = " ".join("".join(self._words).split())
-        if line and line != "-":
+        if line in ("-", "|"):
+            return  # the text that the marker belongs to comes in a block of its own
+        if line:
             self._lines.append(Line(self._line, line))
         self._words = []
 
