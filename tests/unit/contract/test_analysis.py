@@ -55,31 +55,8 @@ GOLDEN = [
     ("…!?", "", "56546d2909af6040", "56546d2909af6040"),
 ]
 
-SYLLABLES = [
-    "nghỉ",
-    "phép",
-    "năm",
-    "lương",
-    "được",
-    "người",
-    "đường",
-    "thẻ",
-    "an",
-    "toàn",
-    "the",
-    "of",
-    "leave",
-    "Café",
-    "IT",
-    "12,5",
-    "naïve's",
-    "ŷ",
-    "ﬁ",
-    "İ",
-    "ß",
-    "日本",
-    "x̂y",
-]
+WORDS = "nghỉ phép năm lương được người đường thẻ an toàn the of leave Café IT 12,5 naïve's ŷ ﬁ İ ß 日本 x̂y"
+SYLLABLES = tuple(WORDS.split())
 
 
 def _digest(vector: SparseVector) -> str:

@@ -37,7 +37,7 @@ def chunks(document: Document, max_characters: int, overlap_characters: int) -> 
     ordinal = 0
     for section in document.sections:
         text, starts = _joined(section)
-        for span in _pack(_pieces(text, max_characters), max_characters, overlap_characters):
+        for span in spans(text, max_characters, overlap_characters):
             first, last = (bisect_right(starts, at) - 1 for at in (span.start, span.end - 1))
             yield Chunk(
                 ordinal,
@@ -47,6 +47,11 @@ def chunks(document: Document, max_characters: int, overlap_characters: int) -> 
                 section.lines[last].number,
             )
             ordinal += 1
+
+
+def spans(text: str, max_characters: int, overlap_characters: int) -> Iterator[Span]:
+    """Where the chunks of one section's text lie: in order, overlapping, together covering all but white space."""
+    return _pack(_pieces(text, max_characters), max_characters, overlap_characters)
 
 
 def _joined(section: Section) -> tuple[str, list[int]]:
