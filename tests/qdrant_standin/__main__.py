@@ -44,12 +44,11 @@ async def _serve(settings: Settings) -> None:
 
 
 def main() -> None:
-    """Runs until SIGTERM or SIGINT; ends with a message and status 1 when the folders or the port are not to be had."""
+    """Runs until SIGTERM or SIGINT; ends with a message and status 1 when settings, folders or port do not serve."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    settings = _settings()
     try:
-        asyncio.run(_serve(settings))
-    except OSError as error:
+        asyncio.run(_serve(_settings()))
+    except (OSError, ValueError) as error:
         sys.exit(f"{NAME}: cannot start: {error}")
 
 

@@ -70,7 +70,7 @@ def _web_handler(route: Route, catalog: Catalog, settings: Settings) -> WebHandl
             status, answer = error.status, {"status": {"error": error.message}}
         except web.HTTPException:
             raise
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             # A body of the wrong shape, seen where it was used; Qdrant's reader would have refused it at the door.
             _log.info("%s: refused a body: %r", NAME, error, exc_info=True)
             status, answer = 400, {"status": {"error": f"Format error in JSON body: {error!r}"}}

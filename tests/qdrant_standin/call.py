@@ -69,7 +69,7 @@ def parse(raw: bytes) -> Body:
     if not raw:
         return {}
     try:
-        value = json.loads(raw)
+        value = json.loads(raw, parse_constant=_no_number)
     except json.JSONDecodeError as error:
         raise bad_format(_position(error)) from error
     except UnicodeDecodeError as error:
@@ -77,6 +77,11 @@ def parse(raw: bytes) -> Body:
     if not isinstance(value, dict):
         raise bad_format("invalid type, expected a map at line 1 column 0")
     return value
+
+
+def _no_number(name: str) -> Any:
+    """Python reads NaN and Infinity as numbers; JSON has none."""
+    raise bad_format(f"expected value, not {name}")
 
 
 def _position(error: json.JSONDecodeError) -> str:

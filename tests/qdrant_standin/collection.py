@@ -37,8 +37,6 @@ def engine(call: Callable[[], Any]) -> Any:
     """Runs an engine call; its refusals become Qdrant's 400, its panics a 500."""
     try:
         return call()
-    except (TypeError, ValueError) as error:
-        raise wrong_input(str(error)) from error
     except Exception as error:
         raise wrong_input(str(error)) from error
     except BaseException as error:

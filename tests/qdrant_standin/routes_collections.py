@@ -16,7 +16,7 @@ async def _create(call: Call) -> Any:
 
 
 async def _patch(call: Call) -> Any:
-    call.collection.patch(call.body)
+    await asyncio.to_thread(call.collection.patch, call.body)
     return True
 
 
@@ -44,7 +44,7 @@ async def _delete_index(call: Call) -> Any:
 
 
 async def _change_aliases(call: Call) -> Any:
-    call.catalog.change_aliases(call.field("actions", list))
+    await asyncio.to_thread(call.catalog.change_aliases, call.field("actions", list))
     return True
 
 

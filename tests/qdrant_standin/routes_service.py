@@ -29,7 +29,7 @@ async def _cluster(_call: Call) -> Any:
 
 async def _metrics(call: Call) -> Any:
     collections = call.catalog.collections
-    vectors = {name: engine(found.shard.info).points_count for name, found in collections.items()}
+    vectors = {name: engine(found.shard.info).points_count for name, found in list(collections.items())}
     lines: list[str] = []
 
     def gauge(name: str, help_: str, *samples: tuple[str, float]) -> None:

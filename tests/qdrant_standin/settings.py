@@ -26,8 +26,15 @@ class Settings:
         return bool(self.api_key or self.read_only_api_key)
 
 
+# Switches of Qdrant that change what a caller sees: better no start than a server that ignores them.
+REFUSED = ("QDRANT__SERVICE__ENABLE_TLS", "QDRANT__SERVICE__JWT_RBAC", "QDRANT__CLUSTER__ENABLED")
+
+
 def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Settings from Qdrant's variables; ValueError when a number is none."""
+    """Settings from Qdrant's variables; ValueError when a number is none, or a switch is on that the stand-in lacks."""
+    for name in REFUSED:
+        if environment.get(name, "").lower() in ("true", "1"):
+            raise ValueError(f"{name} is not supported")
     default = Settings()
     max_megabytes = environment.get("QDRANT__SERVICE__MAX_REQUEST_SIZE_MB")
     return Settings(

@@ -42,8 +42,10 @@ def sparse(value: dict[str, Any], where: str) -> Any:
     indices, values = value.get("indices"), value.get("values")
     if not isinstance(indices, list) or not isinstance(values, list):
         raise bad_format("data did not match any variant of untagged enum VectorStruct")
-    if not all(isinstance(i, int) and 0 <= i < 2**32 for i in indices):
+    if not all(isinstance(i, int) and not isinstance(i, bool) and 0 <= i < 2**32 for i in indices):
         raise bad_format("invalid value in sparse indices, expected u32")
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        raise bad_format("invalid value in sparse values, expected f32")
     if len(set(indices)) != len(indices):
         raise invalid(f"{where}.indices", "Validation error: must be unique [{}]")
     if len(indices) != len(values):

@@ -10,6 +10,7 @@ import pytest
 
 from tests.contract.qdrant.rest import error_of, fill, point, result, send
 from tests.qdrant_standin.fixture import Standin, qdrant_server, start_standin
+from tests.qdrant_standin.settings import from_environment
 
 __all__ = ["qdrant_server"]  # the fixture, by import
 
@@ -89,6 +90,27 @@ def test_says_why_it_cannot_start(tmp_path: Path) -> None:
     (tmp_path / "storage").write_text("a file where the folder should be", encoding="utf-8")
     with pytest.raises(RuntimeError, match=r"stand-in for tests: cannot start: .*storage"), start_standin(tmp_path):
         pass
+
+
+def test_does_not_start_with_a_switch_that_it_lacks() -> None:
+    with pytest.raises(ValueError, match="ENABLE_TLS is not supported"):
+        from_environment({"QDRANT__SERVICE__ENABLE_TLS": "true"})
+
+
+def test_takes_its_settings_from_qdrants_names() -> None:
+    names = {
+        "QDRANT__SERVICE__HTTP_PORT": "7000",
+        "QDRANT__SERVICE__HOST": "::",
+        "QDRANT__SERVICE__API_KEY": FULL,
+        "QDRANT__STORAGE__STORAGE_PATH": "/data",
+        "QDRANT__STORAGE__SNAPSHOTS_PATH": "/data/snapshots",
+    }
+    settings = from_environment(names)
+    assert (settings.port, settings.host, settings.storage.as_posix()) == (7000, "::", "/data")
+    assert (settings.snapshots.as_posix(), settings.api_key) == ("/data/snapshots", FULL)
+    assert FULL not in repr(settings)
+    plain = from_environment({})
+    assert (plain.port, plain.storage.as_posix(), plain.needs_key) == (6333, "/qdrant/storage", False)
 
 
 def test_the_reading_key_reads_and_does_not_write(tmp_path: Path) -> None:
@@ -202,6 +224,15 @@ def test_a_name_that_leaves_its_folder_is_refused(shared: Standin, name: str) ->
         ("POST", "/collections/aliases", {"actions": [{"nope": {}}]}, 400),
         ("PUT", "/collections/kb/index", {"field_name": "a", "field_schema": "nope"}, 400),
         ("PUT", "/collections/kb/snapshots/recover", {"location": "nowhere"}, 400),
+        (
+            "PUT",
+            "/collections/kb/points",
+            {"points": [{"id": 9, "vector": {"text": {"indices": [1], "values": ["1"]}}}]},
+            400,
+        ),
+        ("POST", "/collections/kb/points/query", QUERY | {"limit": 2**70}, 400),
+        ("POST", "/collections/kb/points/query", QUERY | {"score_threshold": "a"}, 400),
+        ("POST", "/collections/kb/points/query", QUERY | {"score_threshold": float("nan")}, 400),
         ("POST", "/collections/kb/points/scroll", b"[1]", 400),
         ("POST", "/collections/kb/points/scroll", b"\xff", 400),
     ],
