@@ -7,13 +7,12 @@ from typing import Any
 
 import aiohttp
 import yaml
+from rag_api.releases import SPOKEN
 from rag_contract import payload
 from rag_contract.analysis import encode_document
 from rag_contract.environment import IndexerEnvironment
 from rag_contract.identity import METADATA_KEY, SPARSE_VECTOR, CollectionStamp
 from rag_indexer.corpus import scan
-
-from rag_api.releases import SPOKEN
 
 SAMPLE = Path(__file__).resolve().parents[3] / "config/samples/handbook.yaml"
 

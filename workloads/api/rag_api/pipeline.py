@@ -6,7 +6,8 @@ prepare (pick the revision, search)  ->  Prepared  --answer-->  Step, Step, ... 
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -101,20 +102,21 @@ class Pipeline:
             self._metrics.empty.inc()
         return Prepared("ans_" + secrets.token_hex(12), question, revision, sources, request.max_output_tokens)
 
-    async def answer(self, context: RequestContext, prepared: Prepared) -> AsyncIterator[Step]:
+    async def answer(self, context: RequestContext, prepared: Prepared) -> AsyncGenerator[Step, None]:
         """Make the answer; `prepared` holds the outcome when the iterator ends. Raises ApiError."""
         started = time.perf_counter()
         check = MarkerCheck(len(prepared.sources))
         ended = False
         try:
-            async for piece in self._pieces(prepared):
-                step = self._step(prepared, check.feed(piece.text))
-                if step.text:
-                    yield step
-                if piece.finish_reason:
-                    prepared.finish_reason = piece.finish_reason
-                    prepared.usage = Usage(piece.prompt_tokens, piece.completion_tokens)
-                    ended = True
+            async with aclosing(self._pieces(prepared)) as pieces:
+                async for piece in pieces:
+                    step = self._step(prepared, check.feed(piece.text))
+                    if step.text:
+                        yield step
+                    if piece.finish_reason:
+                        prepared.finish_reason = piece.finish_reason
+                        prepared.usage = Usage(piece.prompt_tokens, piece.completion_tokens)
+                        ended = True
             if not ended:
                 raise UpstreamError("The answer broke off.")
             rest = self._step(prepared, check.finish())
@@ -124,14 +126,12 @@ class Pipeline:
             context.latency.generation = self._stage("generation", started)
             self._record(context, prepared, check.dropped)
 
-    async def _pieces(self, prepared: Prepared) -> AsyncIterator[Piece]:
+    def _pieces(self, prepared: Prepared) -> AsyncGenerator[Piece, None]:
         revision = prepared.revision
         if not prepared.sources:
-            yield Piece(revision.prompt.refusal, "refused")
-            return
+            return _refusal(revision)
         job = Job(prepared.question, prepared.sources, revision, prepared.max_output_tokens)
-        async for piece in self._generators[revision.model.runtime].generate(job):
-            yield piece
+        return self._generators[revision.model.runtime].generate(job)
 
     def _step(self, prepared: Prepared, checked: Checked) -> Step:
         new = tuple(_citation(number, prepared.sources[number - 1]) for number in checked.new)
@@ -161,6 +161,10 @@ def timed_out(prepared: Prepared | None) -> RetrievalTimeout | ModelTimeout:
     if prepared is None:
         return RetrievalTimeout("The vector store did not answer within the time of the request.")
     return ModelTimeout("The answer was not finished within the time of the request.")
+
+
+async def _refusal(revision: Revision) -> AsyncGenerator[Piece, None]:
+    yield Piece(revision.prompt.refusal, "refused")
 
 
 def _stays_within(principal: Principal, request: QueryRequest) -> None:

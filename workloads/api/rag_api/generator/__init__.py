@@ -1,6 +1,6 @@
 """What turns sources into an answer. One module per runtime, all behind the same small protocol."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple, Protocol
 
 from rag_contract.release_table import Revision
@@ -30,5 +30,5 @@ class Piece(NamedTuple):
 class Generator(Protocol):
     """Makes answers with markers [S1] ... [Sn] behind what a source supports."""
 
-    def generate(self, job: Job) -> AsyncIterator[Piece]:
-        """The pieces in order. Raises ApiError."""
+    def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
+        """The pieces in order. Raises ApiError. Closed by the caller, also when it wants no more."""

@@ -11,8 +11,8 @@ together with the title and the headings above it, and with a question right bef
 A sentence is evidence when all of these hold; otherwise the answer is a refusal, not a guess:
   1. its coverage is at least 0.6,
   2. it has at least two thirds of the units,
-  3. it has the rarest of the units that the sources do use: a source that speaks of the CEO elsewhere, and of salaries
-     here, says nothing about the CEO's salary,
+  3. it has the rarest of the units that the sources do use, and all that are not three times as common: sources that
+     speak of the CEO here and of salaries there say nothing about the CEO's salary,
   4. it has at least one word itself, not only in the headings above it,
   5. it is not itself a question.
 """
@@ -27,6 +27,7 @@ from rag_contract.sentences import split
 
 MINIMUM_COVERAGE = 0.6
 MINIMUM_SHARE = 2 / 3
+COMMON = 3
 
 _ASKING_ENGLISH = (
     "get gets got receive give given take have need want know tell find allow allowed entitled entitle permitted "
@@ -83,12 +84,14 @@ def find(question: str, sources: Sequence[Sequence[Sentence]]) -> list[Evidence]
     """All sentences that answer the question, best first. Empty means that the question must be refused."""
     answers = [(number, each) for number, sentences in enumerate(sources, 1) for each in sentences if not each.asks]
     units = _units(content_words(question), [sentence for _, sentence in answers])
-    rarest = min((unit for unit in units if unit.found), key=lambda unit: len(unit.found), default=None)
-    if rarest is None:
+    present = [unit for unit in units if unit.found]
+    if not present:
         return []
+    rarest = min(len(unit.found) for unit in present)
+    rare = [unit.found for unit in present if len(unit.found) < COMMON * rarest]
     total = sum(unit.weight for unit in units)
     found: list[Evidence] = []
-    for position in sorted(rarest.found):
+    for position in sorted(frozenset.intersection(*rare)):
         number, sentence = answers[position]
         covered = [unit for unit in units if position in unit.found]
         coverage = sum(unit.weight for unit in covered) / total

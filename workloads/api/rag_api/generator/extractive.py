@@ -5,7 +5,7 @@ that it has, up to the release's `max_sentences`. No evidence gives the prompt's
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from ..retriever import Source
 from . import Job, Piece, evidence
@@ -21,7 +21,7 @@ _WHITE_SPACE = re.compile(r"\s+")
 class Extractive:
     """Implements `Generator`."""
 
-    async def generate(self, job: Job) -> AsyncIterator[Piece]:
+    async def generate(self, job: Job) -> AsyncGenerator[Piece, None]:
         """One piece per sentence."""
         found = evidence.find(job.question, [_sentences(source) for source in job.sources])
         if not found:

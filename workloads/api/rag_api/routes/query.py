@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 
 import msgspec
@@ -82,13 +83,13 @@ class QueryRoutes:
             )
         )
         first = True
-        async for step in self.pipeline.answer(context, prepared):
-            if first:
-                self.metrics.first_token.observe(self.clock() - context.started)
-                first = False
-            await stream.write(
-                (event(b"token", TokenEvent(step.text)), *(event(b"citation", each) for each in step.citations))
-            )
+        async with aclosing(self.pipeline.answer(context, prepared)) as steps:
+            async for step in steps:
+                if first:
+                    self.metrics.first_token.observe(self.clock() - context.started)
+                    first = False
+                citations = (event(b"citation", each) for each in step.citations)
+                await stream.write((event(b"token", TokenEvent(step.text)), *citations))
         self._total(context)
         await stream.done(
             (),
