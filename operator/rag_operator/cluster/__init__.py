@@ -1,0 +1,6 @@
+"""The only part that talks to Kubernetes for the reconcile loop: observe from caches, write what differs, ask the pods."""
+
+from .kubernetes import KubernetesCluster
+from .watched import Watched, key_for, owner_key, watched
+
+__all__ = ["KubernetesCluster", "Watched", "key_for", "owner_key", "watched"]

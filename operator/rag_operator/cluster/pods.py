@@ -1,0 +1,83 @@
+"""Asking the API pods what they serve. The only traffic of the operator that does not go to the API server.
+
+    direct   http://<pod IP>:8000            the operator runs in the cluster
+    proxy    .../pods/http:<pod>:8000/proxy  the operator runs far from the pods (`make run`); needs the right pods/proxy
+
+An answer that agrees with the release table is remembered until the container, its readiness or the table changes, or until
+it is older than the resync: so a settled service is not asked.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import aiohttp
+import orjson
+from pydantic import ValidationError
+from rag_contract.reports import ModelsCurrent, ReadyCheck
+
+from ..observed import Pod, PodAnswer
+from ..runtime.errors import RuntimeFault
+
+TIMEOUT_SECONDS = 2.0
+AT_ONCE = 8
+MAX_REMEMBERED = 16384
+
+Fetch = Callable[[Pod, str], Awaitable[bytes]]
+
+
+@dataclass(slots=True)
+class PodDoor:
+    """`fetch(pod, path)` gives the body, whatever the HTTP status; it raises OSError, TimeoutError, aiohttp.ClientError or
+    RuntimeFault."""
+
+    fetch: Fetch
+    monotonic: Callable[[], float]
+    remember_seconds: float
+    _memory: dict[str, tuple[tuple[str, str], float, PodAnswer]] = field(default_factory=dict)
+    asked: int = 0
+
+    async def ask(self, pods: Sequence[Pod], table_hash: str) -> Mapping[str, PodAnswer]:
+        """Answers by pod name, of the pods whose container runs."""
+        running = [pod for pod in pods if pod.running and pod.ip]
+        limit = asyncio.Semaphore(AT_ONCE)
+
+        async def one(pod: Pod) -> PodAnswer:
+            async with limit:
+                return await self._answer(pod, table_hash)
+
+        answers = await asyncio.gather(*(one(pod) for pod in running))
+        return {pod.name: answer for pod, answer in zip(running, answers, strict=True)}
+
+    async def _answer(self, pod: Pod, table_hash: str) -> PodAnswer:
+        state = (pod.incarnation, table_hash)
+        known = self._memory.get(pod.uid)
+        if pod.ready and known is not None and known[0] == state and known[1] > self.monotonic():
+            return known[2]
+        self._memory.pop(pod.uid, None)
+        self.asked += 1
+        answer = await self._really_ask(pod)
+        if pod.ready and answer.models is not None and answer.models.table_hash == table_hash:
+            while len(self._memory) >= MAX_REMEMBERED:
+                del self._memory[next(iter(self._memory))]
+            self._memory[pod.uid] = (state, self.monotonic() + self.remember_seconds, answer)
+        return answer
+
+    async def _really_ask(self, pod: Pod) -> PodAnswer:
+        try:
+            models = ModelsCurrent.model_validate_json(await self.fetch(pod, "/models/current"))
+            checks = () if pod.ready else parse_checks(await self.fetch(pod, "/ready"))
+        except ValidationError:
+            return PodAnswer(error="its answer is not one of this operator's API; is spec.api.image right?")
+        except (OSError, TimeoutError, aiohttp.ClientError, RuntimeFault) as error:
+            return PodAnswer(error=type(error).__name__)
+        return PodAnswer(models=models, checks=checks)
+
+
+def parse_checks(body: bytes) -> tuple[ReadyCheck, ...]:
+    """The failing checks of `GET /ready`; they lie under `checks` in the report as in the error body."""
+    try:
+        checks = orjson.loads(body)["checks"]
+        return tuple(check for check in map(ReadyCheck.model_validate, checks) if not check.ok)
+    except (ValueError, KeyError, TypeError):
+        return ()

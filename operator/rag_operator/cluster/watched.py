@@ -1,0 +1,73 @@
+"""What the operator watches, what is kept of each object, and which RagService an object concerns."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .. import names
+from ..runtime import kinds
+from ..runtime.kinds import Kind
+
+Json = dict[str, Any]
+Trim = Callable[[Json], Json]
+
+SERVICE = kinds.RAG_SERVICE
+CHILDREN: tuple[Kind, ...] = (
+    kinds.CONFIG_MAP,
+    kinds.SERVICE,
+    kinds.SERVICE_ACCOUNT,
+    kinds.DEPLOYMENT,
+    kinds.STATEFUL_SET,
+    kinds.JOB,
+    kinds.POD_DISRUPTION_BUDGET,
+    kinds.RAG_REVISION,
+)
+"""Kinds that we make. Secrets are not among them: they are made, never read."""
+FOLLOWED: tuple[Kind, ...] = (kinds.POD, kinds.PERSISTENT_VOLUME_CLAIM)
+"""Kinds that others make from ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One informer: its kind, the labels it asks for (None: all), and what it keeps of an object."""
+
+    kind: Kind
+    label_selector: str | None
+    trim: Trim
+
+
+def watched() -> tuple[Watched, ...]:
+    """All informers that `KubernetesCluster` needs."""
+    parents = Watched(SERVICE, None, keeper(SERVICE))
+    return (parents, *(Watched(kind, names.LABEL_SERVICE, keeper(kind)) for kind in (*CHILDREN, *FOLLOWED)))
+
+
+def key_for(obj: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Namespace and name of the RagService that an object concerns, by kind or label; None when by neither."""
+    metadata = obj["metadata"]
+    if obj.get("kind") == SERVICE.kind and obj.get("apiVersion") == names.API_VERSION:
+        return metadata["namespace"], metadata["name"]
+    service = (metadata.get("labels") or {}).get(names.LABEL_SERVICE)
+    return (metadata["namespace"], service) if service else None
+
+
+def owner_key(obj: Mapping[str, Any]) -> str | None:
+    """`key_for` as one text: what the informers index by."""
+    key = key_for(obj)
+    return "/".join(key) if key is not None else None
+
+
+def keeper(kind: Kind) -> Trim:
+    """What to keep of an object of this kind. Items of a list carry no kind, and most of managedFields is other people's: ours is all that is compared."""
+
+    def keep(obj: Json) -> Json:
+        metadata = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
+        ours = [e for e in obj["metadata"].get("managedFields") or () if e.get("manager") == names.FIELD_MANAGER]
+        if ours and kind not in FOLLOWED:
+            metadata["managedFields"] = ours
+        body = {**obj, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
+        if kind == kinds.POD:
+            body.pop("spec", None)
+        return body
+
+    return keep

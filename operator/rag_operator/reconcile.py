@@ -1,0 +1,172 @@
+"""The whole story of one pass over one RagService. Level-triggered: it needs no memory of why it was called.
+
+    observe -> plan -> check -> build -> apply -> ask the API pods -> prune -> status
+
+`Cluster` is the seam: the real one is `cluster.KubernetesCluster`, the tests have a double.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from . import names, resources, status
+from .checks import first_problem
+from .observed import Json, Observed, Pod, PodAnswer, Refusal, Unreadable, component_of, key_of
+from .releases import Plan, make_plan
+from .resources.retention import Age, due_again
+from .runtime.errors import ApiError
+from .settings import Settings
+
+Key = tuple[str, str]
+Clock = Callable[[], datetime]
+REFUSALS = frozenset({400, 403, 409, 422})
+"""The server understood a write and says no. Everything else is the network's or the server's trouble: try again."""
+
+
+class Cluster(Protocol):
+    """What a pass needs of Kubernetes. Writes raise `ApiError`."""
+
+    async def observe(self, key: Key) -> Observed | Unreadable | None:
+        """The world of one service; None when it is gone or going."""
+
+    async def apply(self, desired: Json, live: Json | None) -> Json | None:
+        """Make it so. The new body, or None when nothing had to be written."""
+
+    async def delete(self, live: Json) -> None:
+        """Delete exactly this object, in the state in which it was seen."""
+
+    async def create_secret(self, service: Json, name: str, make: Callable[[Callable[[], str]], Json]) -> str:
+        """Create a Secret unless it was made before. Its uid when it was made just now, else empty."""
+
+    def forget_secret(self, service_uid: str, name: str) -> None:
+        """A pod says that the Secret is missing: the next pass makes it again."""
+
+    async def ask(self, pods: Sequence[Pod], table_hash: str) -> Mapping[str, PodAnswer]:
+        """What each API pod says it serves, by pod name; answers that agree with the table are remembered."""
+
+    async def touch(self, pod: Pod, table_hash: str) -> None:
+        """Make the kubelet refresh the release table in this pod at once."""
+
+    async def write_status(self, body: Json, desired: Json) -> bool:
+        """Write the status when it differs. True when it was written."""
+
+    async def event(self, body: Json, kind: str, reason: str, message: str, now: datetime) -> None:
+        """Tell the people who watch the object."""
+
+
+async def reconcile(key: Key, cluster: Cluster, settings: Settings, clock: Clock) -> float | None:
+    """One pass. Returns the seconds after which to look again although nothing changed, None when events suffice.
+
+    Raises ApiError and network errors: the queue tries again with back-off.
+    """
+    observed = await cluster.observe(key)
+    if observed is None:
+        return None
+    now = clock()
+    if isinstance(observed, Unreadable):
+        await _report(cluster, observed.body, status.of_unreadable(observed, now), now)
+        return None
+    plan = make_plan(observed)
+    problem = first_problem(observed, plan)
+    refusals: list[Refusal] = []
+    if problem is None:
+        observed, built, refusals = await _apply_all(observed, plan, cluster, settings)
+    table = plan.table.table_hash()
+    answers = await cluster.ask(observed.pods_of(names.COMPONENT_API), table)
+    await _refresh_tables(observed, answers, table, cluster)
+    age = Age(now, status.missing_collection(answers))
+    if problem is None:
+        refusals += await _prune(resources.unwanted(observed, plan, built, age), cluster)
+        _forget_missing_secrets(observed, answers, cluster)
+    facts = status.Facts(observed, plan, problem, tuple(refusals), answers)
+    await _report(cluster, observed.body, status.compute(facts, now), now)
+    return _soonest(status.look_again(facts, now), due_again(observed, plan, age))
+
+
+async def _apply_all(
+    observed: Observed, plan: Plan, cluster: Cluster, settings: Settings
+) -> tuple[Observed, list[Json], list[Refusal]]:
+    """Secrets, then every child, then the volume claims. One that is refused does not keep the others back."""
+    svc, refusals = observed.service, []
+    for name in resources.secrets.wanted(svc):
+        try:
+            made = await cluster.create_secret(observed.body, name, _secret_maker(svc, name))
+        except ApiError as error:
+            refusals.append(_refusal({"kind": "Secret", "metadata": {"name": name}}, names.COMPONENT_KEYS, error))
+            continue
+        if (
+            made
+            and name == names.qdrant_key(svc.metadata.name)
+            and observed.child("StatefulSet", names.qdrant(svc.metadata.name))
+        ):
+            observed = replace(observed, new_key=made)
+    built = resources.build_all(svc, observed, plan, settings)
+    written: list[Json] = []
+    for desired in [*built, *resources.claims(svc, observed)]:
+        if _waits_for_record(desired, refusals):
+            continue
+        key = key_of(desired)
+        live = observed.claims.get(key.name) if key.kind == "PersistentVolumeClaim" else observed.children.get(key)
+        try:
+            body = await cluster.apply(desired, live)
+        except ApiError as error:
+            component = component_of(desired) or names.COMPONENT_QDRANT
+            refusals.append(_refusal(desired, component, error))
+            continue
+        if body is not None and key.kind != "PersistentVolumeClaim":
+            written.append(body)
+    return observed.with_children(written), built, refusals
+
+
+def _secret_maker(svc: Any, name: str) -> Callable[[Callable[[], str]], Json]:
+    return lambda token: resources.owned(svc, resources.secrets.build(svc, name, token))
+
+
+def _waits_for_record(desired: Json, refusals: Sequence[Refusal]) -> bool:
+    """A release table is not written before the record of what it serves is."""
+    is_table = component_of(desired) == names.COMPONENT_RELEASES
+    return is_table and any(refusal.component == names.COMPONENT_REVISION for refusal in refusals)
+
+
+def _refusal(desired: Json, component: str, error: ApiError) -> Refusal:
+    """Raises the error itself when it is not a refusal."""
+    if error.status not in REFUSALS:
+        raise error
+    return Refusal(key_of(desired), component, error.status, error.reason, error.message)
+
+
+async def _refresh_tables(observed: Observed, answers: Mapping[str, PodAnswer], table: str, cluster: Cluster) -> None:
+    """Touch the pods that hold another table, once for each table."""
+    for pod in observed.pods_of(names.COMPONENT_API):
+        models = answers[pod.name].models if pod.name in answers else None
+        if models is not None and models.table_hash != table and pod.annotations.get(names.ANNOTATION_TABLE) != table:
+            await cluster.touch(pod, table)
+
+
+async def _prune(gone: Sequence[Json], cluster: Cluster) -> list[Refusal]:
+    refusals = []
+    for body in gone:
+        try:
+            await cluster.delete(body)
+        except ApiError as error:
+            if error.status not in {404, 409}:  # gone already, or changed since we saw it: the next pass decides anew
+                refusals.append(_refusal(body, component_of(body), error))
+    return refusals
+
+
+def _forget_missing_secrets(observed: Observed, answers: Mapping[str, PodAnswer], cluster: Cluster) -> None:
+    svc = observed.service
+    if status.secret_reported_missing(observed, answers):
+        for name in resources.secrets.wanted(svc):
+            cluster.forget_secret(svc.metadata.uid, name)
+
+
+async def _report(cluster: Cluster, body: Json, desired: Json, now: datetime) -> None:
+    if await cluster.write_status(body, desired):
+        for kind, reason, message in status.transitions(body.get("status") or {}, desired):
+            await cluster.event(body, kind, reason, message, now)
+
+
+def _soonest(*delays: float | None) -> float | None:
+    return min((delay for delay in delays if delay is not None), default=None)

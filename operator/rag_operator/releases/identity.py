@@ -1,0 +1,57 @@
+"""Content hashes. They cover what the user declared, normalised; never what was rendered from it.
+
+So an operator that renders differently restarts nothing and starts no new release.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from rag_contract.identity import IndexIdentity
+from rag_contract.release_table import Revision
+
+from ..api import RagServiceSpec
+
+LENGTH = 16
+"""Hex digits of a content hash (64 bits). Names carry the first eight."""
+
+
+def digest(value: Any) -> str:
+    """16 hex digits over canonical JSON: sorted keys, no spaces, text as it is."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
+
+
+def prompt_hash(system: str, refusal: str) -> str:
+    """A prompt is its system text and its refusal; the version is only its name."""
+    return digest({"system": system, "refusal": refusal})
+
+
+def index_identity(spec: RagServiceSpec) -> IndexIdentity:
+    """What queries must share with the collection."""
+    return IndexIdentity(provider=spec.index.embedding.provider.value)
+
+
+def index_hash(spec: RagServiceSpec, identity: IndexIdentity, documents_hash: str) -> str:
+    """An index is its name, its source, how it is cut and encoded, and the documents themselves where we can read them.
+
+    `documents_hash` is empty for volumes: their content is named by `index.version` alone.
+    """
+    source = spec.index.documents.model_dump(mode="json", by_alias=True, exclude_none=True)
+    chunking = spec.index.chunking.model_dump(mode="json", by_alias=True)
+    return digest(
+        {
+            "version": spec.index.version,
+            "documents": source,
+            "content": documents_hash,
+            "chunking": chunking,
+            "identity": identity.fingerprint(),
+        }
+    )
+
+
+def revision_hash(revision: Revision) -> str:
+    """Equal for equal content, whatever its number, weight or counts."""
+    body = revision.model_dump(mode="json", by_alias=True, exclude={"number", "weight"})
+    index = {key: value for key, value in body["index"].items() if key not in {"documents", "chunks"}}
+    return digest({**body, "index": index})

@@ -1,0 +1,116 @@
+"""Everything that one RagService becomes: `build_all` is the table of contents. Pure: equal inputs give equal objects."""
+
+from typing import Any
+
+from .. import names, quantities
+from ..api import RagService
+from ..observed import Observed
+from ..releases import Plan
+from ..settings import Settings
+from . import api, index, prompt, qdrant, releases, secrets
+from .retention import unwanted
+
+__all__ = ["build_all", "claims", "owned", "secrets", "unwanted"]
+
+Json = dict[str, Any]
+
+
+def build_all(svc: RagService, observed: Observed, plan: Plan, settings: Settings) -> list[Json]:
+    """All children, in the order in which they are applied: what others name comes first."""
+    stamp = key_stamp(svc, observed)
+    children = [
+        api.service_account(svc),
+        api.settings_map(svc),
+        *_prompts(svc, plan),
+        *_vector_store(svc, observed, settings, stamp),
+        *_revisions(svc, plan),
+        releases.table(svc, plan.table),
+        api.service(svc),
+        api.deployment(svc, settings, stamp),
+        *([api.disruption_budget(svc)] if svc.spec.api.replicas > 1 else []),
+        *_index(svc, observed, plan, settings, stamp),
+    ]
+    return [owned(svc, child) for child in children]
+
+
+def owned(svc: RagService, child: Json) -> Json:
+    """The one place where a child gets its namespace, its owner and the common labels."""
+    metadata = child["metadata"]
+    own = metadata.get("labels", {})
+    return {
+        **child,
+        "metadata": {
+            **metadata,
+            "namespace": svc.metadata.namespace,
+            "labels": {**names.labels(svc.metadata.name, own[names.LABEL_COMPONENT]), **own},
+            "ownerReferences": [
+                {
+                    "apiVersion": names.API_VERSION,
+                    "kind": "RagService",
+                    "name": svc.metadata.name,
+                    "uid": svc.metadata.uid,
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        },
+    }
+
+
+def claims(svc: RagService, observed: Observed) -> list[Json]:
+    """Existing volume claims as they should be. They belong to the StatefulSet: no owner, no labels of ours."""
+    spec = svc.spec.vector_store.qdrant
+    name = names.qdrant_claim(svc.metadata.name)
+    if spec is None or name not in observed.claims:
+        return []
+    stored = observed.claims[name]["spec"]["resources"]["requests"]["storage"]
+    if not quantities.less(stored, spec.storage.size):
+        return []  # a volume cannot shrink; one that was grown by hand stays as it is
+    body = qdrant.claim(svc, spec)
+    return [{**body, "metadata": {**body["metadata"], "namespace": svc.metadata.namespace}}]
+
+
+def key_stamp(svc: RagService, observed: Observed) -> str:
+    """Which making of the vector store key the pods hold: as recorded on the StatefulSet, empty for the first."""
+    body = observed.child("StatefulSet", names.qdrant(svc.metadata.name))
+    template = (body or {}).get("spec", {}).get("template", {}).get("metadata", {})
+    return str(observed.new_key or (template.get("annotations") or {}).get(names.ANNOTATION_KEY, ""))
+
+
+def _prompts(svc: RagService, plan: Plan) -> list[Json]:
+    """Each content once, whichever of the kept revisions and the declared prompt name it."""
+    kept = {revision.prompt.hash: revision.prompt for revision in plan.retained}
+    if plan.prompt is not None:
+        kept.setdefault(plan.prompt.hash, plan.prompt)
+    return [prompt.config_map(svc, content) for _, content in sorted(kept.items())]
+
+
+def _vector_store(svc: RagService, observed: Observed, settings: Settings, stamp: str) -> list[Json]:
+    spec = svc.spec.vector_store.qdrant
+    if spec is None:
+        return []
+    live = observed.child("StatefulSet", names.qdrant(svc.metadata.name))
+    return [
+        qdrant.peers_service(svc),
+        qdrant.service(svc),
+        qdrant.statefulset(svc, spec, settings, live, stamp),
+    ]
+
+
+def _revisions(svc: RagService, plan: Plan) -> list[Json]:
+    return [releases.revision(svc, content) for content in plan.retained]
+
+
+def _index(svc: RagService, observed: Observed, plan: Plan, settings: Settings, stamp: str) -> list[Json]:
+    """The Job of the declared index. One that exists with another template is left to `unwanted`: it cannot be changed."""
+    if plan.index is None or svc.spec.suspend:
+        return []
+    job = index.job(svc, plan.index, settings, stamp)
+    live = observed.child("Job", job["metadata"]["name"])
+    if live is not None and _template(live) != _template(job):
+        return []
+    return [job]
+
+
+def _template(job: Json) -> str:
+    return str((job["metadata"].get("annotations") or {}).get(names.ANNOTATION_TEMPLATE, ""))

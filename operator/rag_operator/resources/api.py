@@ -1,0 +1,196 @@
+"""The RAG API: Deployment, Service, ServiceAccount, its settings, and a disruption budget above one replica."""
+
+from typing import Any
+
+from rag_contract.environment import (
+    API_KEYS_FILE,
+    API_KEYS_PATH,
+    API_PORT,
+    QDRANT_API_KEY_VARIABLE,
+    RELEASES_PATH,
+    ApiEnvironment,
+)
+
+from .. import names
+from ..api import AuthMode, RagService
+from ..releases.identity import digest
+from ..settings import Settings
+from . import pod, store
+
+Json = dict[str, Any]
+
+GRACE_MARGIN_SECONDS = 10
+SECRET_MODE = 0o440
+
+
+def environment(svc: RagService) -> ApiEnvironment:
+    """Everything that an API pod is told, secrets apart."""
+    spec = svc.spec.api
+    return ApiEnvironment(
+        service=svc.metadata.name,
+        qdrant_url=store.url(svc),
+        auth_mode=spec.auth.mode.value,
+        request_timeout_seconds=spec.limits.request_timeout_seconds,
+        stream_timeout_seconds=spec.limits.stream_timeout_seconds,
+        queue_timeout_milliseconds=spec.limits.queue_timeout_milliseconds,
+        max_concurrent_requests=spec.limits.max_concurrent_requests,
+        requests_per_minute=spec.limits.requests_per_minute,
+        drain_seconds=spec.drain_seconds,
+    )
+
+
+def settings_hash(svc: RagService) -> str:
+    """Names the settings: another hash is another ConfigMap and rolls the pods."""
+    return digest(environment(svc).to_env())
+
+
+def settings_map(svc: RagService) -> Json:
+    """The environment as an immutable ConfigMap."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": names.api_settings(svc.metadata.name, settings_hash(svc)),
+            "labels": {
+                names.LABEL_COMPONENT: names.COMPONENT_SETTINGS,
+                names.LABEL_SETTINGS: settings_hash(svc)[:8],
+            },
+        },
+        "immutable": True,
+        "data": environment(svc).to_env(),
+    }
+
+
+def service_account(svc: RagService) -> Json:
+    """An account of its own, with no rights and no token."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": _metadata(svc),
+        "automountServiceAccountToken": False,
+    }
+
+
+def service(svc: RagService) -> Json:
+    """Where clients ask."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(svc),
+        "spec": {
+            "type": "ClusterIP",
+            "selector": names.selector(svc.metadata.name, names.COMPONENT_API),
+            "ports": [pod.service_port(names.SERVICE_PORT)],
+        },
+    }
+
+
+def deployment(svc: RagService, settings: Settings, key_stamp: str) -> Json:
+    """The pods. `key_stamp` names the generated vector store key that they must hold, empty when none was made anew."""
+    spec = svc.spec.api
+    replicas = 0 if svc.spec.suspend else spec.replicas
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(svc),
+        "spec": {
+            "replicas": replicas,
+            "revisionHistoryLimit": 3,
+            "selector": {"matchLabels": names.selector(svc.metadata.name, names.COMPONENT_API)},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "template": {
+                "metadata": {
+                    "labels": {
+                        **names.labels(svc.metadata.name, names.COMPONENT_API),
+                        names.LABEL_SETTINGS: settings_hash(svc)[:8],
+                    },
+                    **({"annotations": {names.ANNOTATION_KEY: key_stamp}} if key_stamp else {}),
+                },
+                "spec": _pod(svc, settings),
+            },
+        },
+    }
+
+
+def disruption_budget(svc: RagService) -> Json:
+    """One pod at a time may be evicted. Only above one replica: else it would block every node drain."""
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": _metadata(svc),
+        "spec": {
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": names.selector(svc.metadata.name, names.COMPONENT_API)},
+        },
+    }
+
+
+def _metadata(svc: RagService) -> Json:
+    return {"name": names.api(svc.metadata.name), "labels": {names.LABEL_COMPONENT: names.COMPONENT_API}}
+
+
+def _pod(svc: RagService, settings: Settings) -> Json:
+    spec = svc.spec.api
+    grace = pod.PRE_STOP_SECONDS + spec.drain_seconds + GRACE_MARGIN_SECONDS
+    more: Json = {
+        "serviceAccountName": names.api(svc.metadata.name),
+        "terminationGracePeriodSeconds": grace,
+    }
+    if spec.replicas > 1:
+        more["topologySpreadConstraints"] = [_spread(svc)]
+    return pod.pod_spec(_container(svc, settings), _volumes(svc), **more)
+
+
+def _container(svc: RagService, settings: Settings) -> Json:
+    key = store.read_key(svc)
+    secret = [pod.secret_variable(QDRANT_API_KEY_VARIABLE, key.secret, key.key)] if key is not None else []
+    mounts = [
+        {"name": names.VOLUME_RELEASES, "mountPath": RELEASES_PATH, "readOnly": True},
+        {"name": names.VOLUME_TEMPORARY, "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
+    ]
+    if svc.spec.api.auth.mode is AuthMode.API_KEY:
+        mounts.append({"name": names.VOLUME_KEYS, "mountPath": API_KEYS_PATH, "readOnly": True})
+    return pod.container(
+        "api",
+        svc.spec.api.image or settings.api_image,
+        svc.spec.api.resources,
+        envFrom=[{"configMapRef": {"name": names.api_settings(svc.metadata.name, settings_hash(svc))}}],
+        env=secret,
+        ports=[pod.port(names.PORT_HTTP, API_PORT)],
+        volumeMounts=mounts,
+        startupProbe=pod.http_probe("/health", period=1, failures=60),
+        readinessProbe=pod.http_probe("/ready", period=2, failures=2, timeout=3),
+        livenessProbe=pod.http_probe("/health", period=10, failures=3, timeout=5),
+        lifecycle={"preStop": {"sleep": {"seconds": pod.PRE_STOP_SECONDS}}},
+    )
+
+
+def _volumes(svc: RagService) -> list[Json]:
+    volumes: list[Json] = [
+        {"name": names.VOLUME_RELEASES, "configMap": {"name": names.releases(svc.metadata.name)}},
+        pod.temporary("64Mi"),
+    ]
+    auth = svc.spec.api.auth
+    if auth.mode is AuthMode.API_KEY:
+        reference = auth.keys_secret_ref
+        secret = reference.name if reference is not None else names.client_key(svc.metadata.name)
+        key = reference.key if reference is not None else API_KEYS_FILE
+        # Optional: without it the pod still starts and says on /ready that its keys are missing, which can be lifted
+        # into a condition; a pod that cannot start says less.
+        volume = {
+            "secretName": secret,
+            "items": [{"key": key, "path": API_KEYS_FILE}],
+            "optional": True,
+            "defaultMode": SECRET_MODE,
+        }
+        volumes.append({"name": names.VOLUME_KEYS, "secret": volume})
+    return volumes
+
+
+def _spread(svc: RagService) -> Json:
+    return {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": names.selector(svc.metadata.name, names.COMPONENT_API)},
+    }

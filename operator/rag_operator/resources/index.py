@@ -1,0 +1,115 @@
+"""The index Job: builds one collection beside the serving one, verifies it, and reports in its termination message."""
+
+from typing import Any
+
+from rag_contract.environment import (
+    DOCUMENTS_PATH,
+    INDEXER_PORT,
+    QDRANT_API_KEY_VARIABLE,
+    IndexerEnvironment,
+)
+
+from .. import names
+from ..api import RagService
+from ..releases import IndexTarget
+from ..releases.identity import digest
+from ..settings import Settings
+from . import pod, store
+
+Json = dict[str, Any]
+
+RETRIES = 3
+EXIT_WILL_NOT_FIX_ITSELF = 2
+GRACE_SECONDS = 30
+
+
+def environment(svc: RagService, target: IndexTarget) -> IndexerEnvironment:
+    """Everything that the indexer is told, the store's key apart."""
+    spec = svc.spec.index
+    return IndexerEnvironment(
+        service=svc.metadata.name,
+        version=target.version,
+        collection=target.collection,
+        content_hash=target.hash,
+        qdrant_url=store.url(svc),
+        tenant=spec.documents.tenant,
+        max_characters=spec.chunking.max_characters,
+        overlap_characters=spec.chunking.overlap_characters,
+    )
+
+
+def job(svc: RagService, target: IndexTarget, settings: Settings, key_stamp: str) -> Json:
+    """One run. A Job's template is immutable, so the annotation says what it was made from."""
+    environ = environment(svc, target).to_env()
+    spec = svc.spec.index
+    made_from = {
+        "image": settings.indexer_image,
+        "environment": environ,
+        "resources": spec.resources.model_dump(mode="json", exclude_none=True),
+        "deadline": spec.deadline_seconds,
+        "key": key_stamp,
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": names.index_job(svc.metadata.name, target.hash),
+            "labels": {names.LABEL_COMPONENT: names.COMPONENT_INDEX},
+            "annotations": {names.ANNOTATION_TEMPLATE: digest(made_from)},
+        },
+        "spec": {
+            "parallelism": 1,
+            "completions": 1,
+            "suspend": False,
+            "backoffLimit": RETRIES,
+            "activeDeadlineSeconds": spec.deadline_seconds,
+            "podFailurePolicy": {"rules": _failure_rules()},
+            "template": {
+                "metadata": {"labels": names.labels(svc.metadata.name, names.COMPONENT_INDEX)},
+                "spec": _pod(svc, environ, settings),
+            },
+        },
+    }
+
+
+def _failure_rules() -> list[Json]:
+    """An evicted pod is not a failed try; a fault of the documents or settings is not tried again."""
+    return [
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+        {
+            "action": "FailJob",
+            "onExitCodes": {"containerName": "indexer", "operator": "In", "values": [EXIT_WILL_NOT_FIX_ITSELF]},
+        },
+    ]
+
+
+def _pod(svc: RagService, environ: dict[str, str], settings: Settings) -> Json:
+    key = store.write_key(svc)
+    secret = [pod.secret_variable(QDRANT_API_KEY_VARIABLE, key.secret, key.key)] if key is not None else []
+    mount: Json = {"name": names.VOLUME_DOCUMENTS, "mountPath": DOCUMENTS_PATH, "readOnly": True}
+    claim = svc.spec.index.documents.persistent_volume_claim
+    if claim is not None and claim.path:
+        mount["subPath"] = claim.path
+    main = pod.container(
+        "indexer",
+        settings.indexer_image,
+        svc.spec.index.resources,
+        env=pod.variables(environ) + secret,
+        ports=[pod.port(names.PORT_HTTP, INDEXER_PORT)],
+        volumeMounts=[mount, {"name": names.VOLUME_TEMPORARY, "mountPath": "/tmp"}],  # noqa: S108 - the pod's own
+    )
+    return pod.pod_spec(
+        main,
+        [_documents(svc), pod.temporary("256Mi")],
+        restartPolicy="Never",
+        terminationGracePeriodSeconds=GRACE_SECONDS,
+    )
+
+
+def _documents(svc: RagService) -> Json:
+    documents = svc.spec.index.documents
+    if documents.config_map_ref is not None:
+        return {"name": names.VOLUME_DOCUMENTS, "configMap": {"name": documents.config_map_ref.name}}
+    assert documents.persistent_volume_claim is not None  # noqa: S101 - the schema demands exactly one
+    claim = {"claimName": documents.persistent_volume_claim.claim_name, "readOnly": True}
+    return {"name": names.VOLUME_DOCUMENTS, "persistentVolumeClaim": claim}

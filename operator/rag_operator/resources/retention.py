@@ -1,0 +1,112 @@
+"""What goes: children that are ours and no longer wanted, and index Jobs that must run again. Pure."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from .. import names
+from ..observed import ChildKey, Observed, finished, key_of
+from ..releases import Plan
+
+Json = dict[str, Any]
+
+RETRY_AFTER = timedelta(minutes=5)
+"""A failed index Job is started again after this time: what it waited for may have come."""
+UNREAD_AFTER = timedelta(seconds=10)
+"""The pod's result may reach us after the Job's end, but not this much later."""
+LOST_AFTER = timedelta(seconds=60)
+"""An API pod that misses a collection is believed when the Job has been done for this long."""
+
+
+class Age(NamedTuple):
+    """What time decides: now, and whether an API pod says that a collection of the release table is missing."""
+
+    now: datetime
+    missing: bool = False
+
+    def of(self, then: datetime) -> timedelta:
+        """How long ago that was."""
+        return self.now - then
+
+
+def unwanted(observed: Observed, plan: Plan, built: Iterable[Json], age: Age) -> list[Json]:
+    """Bodies to delete, in a stable order. Nothing that an existing pod may still need is among them."""
+    wanted = {key_of(child) for child in built}
+    kept = wanted | _settings_in_use(observed)
+    job = _wanted_job(observed, plan)
+    gone = []
+    for key, body in sorted(observed.children.items()):
+        if "deletionTimestamp" in body["metadata"]:
+            continue
+        if key.kind == "Job":
+            goes = _job_goes(body, key == job, key in wanted, plan, observed.service.spec.suspend, age)
+        else:
+            goes = key not in kept
+        if goes:
+            gone.append(body)
+    return gone
+
+
+def due_again(observed: Observed, plan: Plan, age: Age) -> float | None:
+    """Seconds until a Job of ours must be looked at again although nothing changes; None when no time is running."""
+    key = _wanted_job(observed, plan)
+    job = observed.children.get(key) if key is not None else None
+    end = finished(job) if job is not None else None
+    if end is None:
+        return None
+    how, when = end
+    if how == "Failed":
+        wait = RETRY_AFTER
+    elif plan.verified is None:
+        wait = UNREAD_AFTER
+    elif age.missing:
+        wait = LOST_AFTER
+    else:
+        return None
+    return max(0.0, (when + wait - age.now).total_seconds()) + 0.1
+
+
+def _wanted_job(observed: Observed, plan: Plan) -> ChildKey | None:
+    if plan.index is None:
+        return None
+    return ChildKey("Job", names.index_job(observed.service.metadata.name, plan.index.hash))
+
+
+def _settings_in_use(observed: Observed) -> set[ChildKey]:
+    """Settings that a pod was started with, and all of them while a roll-out may still start old pods anew."""
+    service = observed.service.metadata.name
+    maps = {key for key in observed.children if key.kind == "ConfigMap" and _is_settings(observed.children[key])}
+    if not _rolled_out(observed.child("Deployment", names.api(service))):
+        return maps
+    used = {pod.labels.get(names.LABEL_SETTINGS) for pod in observed.pods}
+    return {key for key in maps if observed.children[key]["metadata"]["labels"].get(names.LABEL_SETTINGS) in used}
+
+
+def _is_settings(body: Json) -> bool:
+    return bool((body["metadata"].get("labels") or {}).get(names.LABEL_COMPONENT) == names.COMPONENT_SETTINGS)
+
+
+def _rolled_out(deployment: Json | None) -> bool:
+    if deployment is None:
+        return False
+    status, replicas = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
+    seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    counts = {status.get("replicas", 0), status.get("updatedReplicas", 0)}
+    return seen and counts == {replicas}
+
+
+def _job_goes(job: Json, is_wanted: bool, as_built: bool, plan: Plan, suspended: bool, age: Age) -> bool:
+    """A Job that ended well stays as the record; one of another index goes; one that must run again goes."""
+    end = finished(job)
+    if plan.index is None:
+        return False
+    if not is_wanted:
+        return True
+    if end is None or suspended:
+        return end is None and not as_built
+    if end[0] == "Failed":
+        return not as_built or age.of(end[1]) >= RETRY_AFTER
+    if plan.verified is None:
+        # It says it succeeded, yet neither its pod nor a revision tells the counts: running it again only verifies.
+        return age.of(end[1]) >= UNREAD_AFTER
+    return age.missing and age.of(end[1]) >= LOST_AFTER
