@@ -40,13 +40,11 @@ def _within(resource: str) -> dict[str, str]:
     name = resource.replace("-", "__dash__")
     asked, most = f"self.requests.{name}", f"self.limits.{name}"
     known = f"!has({asked}) || !has({most}) || !isQuantity(string({asked})) || !isQuantity(string({most}))"
-    message = f"requests.{resource} must not exceed limits.{resource}: lower the request or raise the limit"
-    return cel(
-        f"{known} || !quantity(string({asked})).isGreaterThan(quantity(string({most})))",
-        message,
-        expression=f"'requests.{resource} (' + string({asked}) + ') must not exceed limits.{resource} (' + string({most})"
-        " + '): lower the request or raise the limit; what is not written has a default'",
+    message = (
+        f"requests.{resource} must not exceed limits.{resource}: lower the request or raise the limit (one that is not"
+        " written has its default)"
     )
+    return cel(f"{known} || !quantity(string({asked})).isGreaterThan(quantity(string({most})))", message)
 
 
 class Resources(Part):

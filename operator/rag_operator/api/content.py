@@ -116,8 +116,6 @@ class Chunking(Part):
             "self.overlapCharacters * 2 < self.maxCharacters",
             "overlapCharacters must be less than half of maxCharacters: lower overlapCharacters or raise maxCharacters",
             field=".overlapCharacters",
-            expression="'overlapCharacters (' + string(self.overlapCharacters) + ') must be less than half of maxCharacters ('"
-            " + string(self.maxCharacters) + '): lower overlapCharacters or raise maxCharacters'",
         )
     )
 
