@@ -1,0 +1,241 @@
+"""A thin Kubernetes client: dict bodies, server-side apply, deletes with preconditions. `transport.py` does the sending."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Final
+
+import orjson
+
+from .errors import ApiError, NotLeading, Unreachable
+from .kinds import Kind, kind_of
+from .login import Login
+from .transport import Request, Transport, decode
+
+__all__ = ["ApiError", "Client", "NotLeading", "Unreachable"]
+
+Json = dict[str, Any]
+FIELD_MANAGER: Final = "rag-operator"
+APPLY: Final = "application/apply-patch+yaml"
+MERGE: Final = "application/merge-patch+json"
+REQUEST_SECONDS: Final = 15.0
+SILENCE_SECONDS: Final = 70.0
+PAGE_SIZE: Final = 500
+
+
+class Client:
+    """Talks to one API server. Made on a running event loop; an async context manager, or call `close`."""
+
+    def __init__(
+        self,
+        login: Login,
+        *,
+        request_seconds: float = REQUEST_SECONDS,
+        silence_seconds: float = SILENCE_SECONDS,
+        on_request: Callable[[str, str, int], None] = lambda verb, kind, status: None,
+    ) -> None:
+        """`on_request` is told verb, kind and HTTP status (0: no answer) of every request.
+
+        A watch that is silent for `silence_seconds` counts as broken: bookmarks come every minute.
+        """
+        self.login = login
+        self.writes: Counter[tuple[str, str]] = Counter()
+        """Writes that the server took, by (kind, verb)."""
+        self.reads: Counter[str] = Counter()
+        """Reads sent, by verb: get, list, watch."""
+        self._transport = Transport(
+            login, request_seconds=request_seconds, silence_seconds=silence_seconds, on_request=on_request
+        )
+
+    async def __aenter__(self) -> "Client":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections; running watches end."""
+        await self._transport.close()
+
+    def write_only_while(self, fence: Callable[[], bool]) -> None:
+        """From now on writes raise NotLeading while `fence()` is false."""
+        self._transport.fence = fence
+
+    # -- reads ---------------------------------------------------------------------------------------------------------
+
+    async def get(
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        kind: str = "",
+        seconds: float | None = None,
+        urgent: bool = False,
+    ) -> Json:
+        """The decoded object at `path`. `kind` names it in metrics; `seconds` replaces the usual time-out."""
+        self.reads["get"] += 1
+        request = Request(verb="get", method="GET", path=path, params=params, kind=kind, seconds=seconds, urgent=urgent)
+        return decode(await self._transport.call(request))
+
+    async def get_bytes(self, path: str, *, kind: str = "", seconds: float | None = None) -> bytes:
+        """The raw answer at `path`: what a pod says through the API server's proxy, for example."""
+        self.reads["get"] += 1
+        request = Request(verb="get", method="GET", path=path, kind=kind, seconds=seconds)
+        return await self._transport.call(request)
+
+    async def list_pages(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        page_size: int = PAGE_SIZE,
+    ) -> AsyncIterator[Json]:
+        """The pages of a consistent LIST. `page_size` 0: all at once.
+
+        Raises ApiError, `is_gone` when the server has forgotten the version that the pages are of.
+        """
+        query = selection(label_selector, field_selector)
+        if page_size:
+            query["limit"] = str(page_size)
+        while True:
+            self.reads["list"] += 1
+            request = Request(verb="list", method="GET", path=kind.path(namespace), params=dict(query), kind=kind.kind)
+            page = decode(await self._transport.call(request))
+            yield page
+            token = page["metadata"].get("continue")
+            if not token:
+                return
+            query["continue"] = token
+
+    async def watch(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        *,
+        resource_version: str,
+        seconds: int = 280,
+    ) -> AsyncIterator[Json]:
+        """Events after `resource_version` until the server ends the stream, bookmarks included.
+
+        Raises ApiError for an ERROR event or a refusal, Unreachable for a broken, torn or silent stream.
+        """
+        query = selection(label_selector, field_selector) | {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(seconds),
+        }
+        self.reads["watch"] += 1
+        request = Request(verb="watch", method="GET", path=kind.path(namespace), params=query, kind=kind.kind)
+        async for line in self._transport.stream(request):
+            yield event_of(line)
+
+    # -- writes --------------------------------------------------------------------------------------------------------
+
+    async def apply(
+        self,
+        obj: Json,
+        *,
+        force: bool = True,
+        field_manager: str = FIELD_MANAGER,
+        subresource: str | None = None,
+        dry_run: bool = False,
+    ) -> Json:
+        """Server-side apply. Returns what is stored. Apply only fields that you mean to own."""
+        kind, namespace, name = address(obj)
+        params = {"fieldManager": field_manager, "force": "true" if force else "false"}
+        if dry_run:
+            params["dryRun"] = "All"
+        path = kind.path(namespace, name, subresource)
+        return await self._write(
+            Request(verb="apply", method="PATCH", path=path, kind=kind.kind, params=params, content_type=APPLY), obj
+        )
+
+    async def create(self, obj: Json, *, field_manager: str = FIELD_MANAGER, urgent: bool = False) -> Json:
+        """Create. Raises ApiError with `is_already_exists` when the name is taken."""
+        kind, namespace, _ = address(obj)
+        params = {"fieldManager": field_manager}
+        path = kind.path(namespace)
+        return await self._write(
+            Request(verb="create", method="POST", path=path, kind=kind.kind, params=params, urgent=urgent), obj
+        )
+
+    async def replace(self, obj: Json, *, seconds: float | None = None, urgent: bool = False) -> Json:
+        """Replace; with `metadata.resourceVersion` in the body only when that version is still the stored one."""
+        kind, namespace, name = address(obj)
+        path = kind.path(namespace, name)
+        return await self._write(
+            Request(verb="update", method="PUT", path=path, kind=kind.kind, seconds=seconds, urgent=urgent), obj
+        )
+
+    async def merge_patch(
+        self, kind: Kind, namespace: str | None, name: str, patch: Json, subresource: str | None = None
+    ) -> Json:
+        """JSON merge patch: for one annotation of an object that is not ours."""
+        path = kind.path(namespace, name, subresource)
+        return await self._write(
+            Request(verb="patch", method="PATCH", path=path, kind=kind.kind, content_type=MERGE), patch
+        )
+
+    async def delete(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str,
+        resource_version: str | None,
+        propagation: str = "Background",
+    ) -> None:
+        """Delete exactly this object in exactly this version, else ApiError (`is_conflict`). Absence is success.
+
+        A `resource_version` of None leaves that precondition out.
+        """
+        body = {
+            "kind": "DeleteOptions",
+            "apiVersion": "v1",
+            "preconditions": {"uid": uid} | ({"resourceVersion": resource_version} if resource_version else {}),
+            "propagationPolicy": propagation,
+        }
+        path = kind.path(namespace, name)
+        try:
+            await self._write(Request(verb="delete", method="DELETE", path=path, kind=kind.kind), body)
+        except ApiError as error:
+            if not error.is_not_found:
+                raise
+
+    async def _write(self, request: Request, body: Json) -> Json:
+        """The one place through which writes pass."""
+        answer = await self._transport.call(with_body(request, body))
+        self.writes[request.kind, request.verb] += 1
+        return decode(answer)
+
+
+def with_body(request: Request, body: Json) -> Request:
+    """The request with an encoded body."""
+    return dataclasses.replace(request, data=orjson.dumps(body))
+
+
+def address(obj: Mapping[str, Any]) -> tuple[Kind, str | None, str]:
+    """Kind, namespace and name of a body. The name is empty when the server makes it."""
+    metadata = obj["metadata"]
+    return kind_of(obj), metadata.get("namespace"), metadata.get("name", "")
+
+
+def selection(label_selector: str | None, field_selector: str | None) -> dict[str, str]:
+    """Query parameters of a selection."""
+    chosen = {"labelSelector": label_selector, "fieldSelector": field_selector}
+    return {key: value for key, value in chosen.items() if value}
+
+
+def event_of(line: bytes) -> Json:
+    """One watch event; an ERROR event raises its ApiError."""
+    event = decode(line)
+    if event.get("type") == "ERROR":
+        raise ApiError.from_status(event.get("object"), 500)
+    if "object" not in event:
+        raise Unreachable(f"the line is no watch event: {line[:80]!r}")
+    return event

@@ -1,0 +1,64 @@
+"""What can go wrong between us and the API server.
+
+RuntimeFault
+  ApiError       the API server answered, and refused
+  Unreachable    no answer: connection refused or broken, time-out; a write may or may not have been done
+  NotLeading     the write was not sent, because the Lease is not held
+"""
+
+from typing import Any
+
+
+class RuntimeFault(Exception):
+    """Base of everything that a call to the API server raises."""
+
+
+class Unreachable(RuntimeFault):
+    """No answer. After a write it is unknown whether it was done: writing again must be harmless."""
+
+
+class NotLeading(RuntimeFault):
+    """A write was wanted while the Lease was not held; nothing was sent."""
+
+
+class ApiError(RuntimeFault):
+    """The API server's refusal, as in its Status object."""
+
+    def __init__(self, status: int, reason: str = "", message: str = "", retry_after: float | None = None) -> None:
+        super().__init__(f"{status} {reason}: {message}" if reason else f"{status}: {message}")
+        self.status = status
+        """HTTP status code."""
+        self.reason = reason
+        """Kubernetes' word for it, for example AlreadyExists; empty when the answer was no Status."""
+        self.message = message
+        self.retry_after = retry_after
+        """Seconds that the server asks to wait, or None."""
+
+    @property
+    def is_not_found(self) -> bool:
+        """The object, or its kind, does not exist."""
+        return self.status == 404
+
+    @property
+    def is_conflict(self) -> bool:
+        """Another version than the expected one is stored, or a precondition does not hold."""
+        return self.status == 409 and self.reason != "AlreadyExists"
+
+    @property
+    def is_already_exists(self) -> bool:
+        """A create met an object of that name."""
+        return self.status == 409 and self.reason == "AlreadyExists"
+
+    @property
+    def is_gone(self) -> bool:
+        """The version or continue token is too old to go on from."""
+        return self.status == 410 or self.reason in {"Expired", "Gone"}
+
+    @classmethod
+    def from_status(cls, body: Any, status: int, retry_after: float | None = None) -> "ApiError":
+        """From a decoded Status object, or from whatever else the answer held."""
+        if not isinstance(body, dict):
+            return cls(status, "", str(body)[:500], retry_after)
+        details = body.get("details") or {}
+        wait = retry_after if retry_after is not None else details.get("retryAfterSeconds")
+        return cls(int(body.get("code") or status), body.get("reason") or "", body.get("message") or "", wait)

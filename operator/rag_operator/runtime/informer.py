@@ -1,0 +1,288 @@
+"""A cache of one kind, kept true: paged LIST, WATCH, and every re-list compared with what was cached.
+
+    list ---> diff with cache ---> watch from that version ---> events ---> on_change(old, new)
+     ^                                |  ended in order, or broken but resumable: watch on from the last version
+     +--------------------------------+  410, a rewound server, resync: list anew
+
+Guards: within one type versions rise, so an event that is not newer than the last one is a replay and is dropped; an
+object that our own write brought into the cache (`absorb`) yields only to a newer one; a deletion of an earlier object of
+the same name does not remove the later one. Versions of one type can be compared as integers since Kubernetes 1.35, and
+in practice always.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from .backoff import Backoff
+from .client import Client
+from .errors import ApiError, RuntimeFault, Unreachable
+from .index import Index
+from .kinds import Kind
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+OnChange = Callable[[Json | None, Json | None], None]
+RESUMES_BEFORE_LIST = 3
+STEADY_SECONDS = 5.0
+PAGED_TRIES = 2
+
+
+class Key(NamedTuple):
+    """Where an object is. The namespace of cluster-wide kinds is empty."""
+
+    namespace: str
+    name: str
+
+
+def key_of(obj: Json) -> Key:
+    """The key of a body."""
+    return Key(obj["metadata"].get("namespace") or "", obj["metadata"]["name"])
+
+
+def version_of(obj: Json) -> int:
+    """The resourceVersion as a number."""
+    return int(obj["metadata"]["resourceVersion"])
+
+
+def drop_managed_fields(obj: Json) -> Json:
+    """A trim that is right for objects whose owners of fields do not matter."""
+    obj["metadata"].pop("managedFields", None)
+    return obj
+
+
+class Informer:
+    """Caches the objects of `kind`. `run` it as a task; wait for `synced` before deciding anything.
+
+    `trim` gets each body once and returns what to keep. `on_change(old, new)` is called on the event loop for every
+    difference, with None for absent; it must be quick and must not raise.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        kind: Kind,
+        *,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        trim: Callable[[Json], Json] = drop_managed_fields,
+        on_change: OnChange = lambda old, new: None,
+        index: Callable[[Json], str | None] = lambda obj: None,
+        page_size: int = 500,
+        watch_seconds: int = 280,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.kind = kind
+        self.synced = asyncio.Event()
+        """Set once the first LIST is in the cache; stays set."""
+        self.lists = 0
+        """LISTs that were taken over completely."""
+        self.last_contact = 0.0
+        """Loop time at which the server was last heard of."""
+        self._client = client
+        self._selection = (kind, namespace or None, label_selector, field_selector)
+        self._trim = trim
+        self._on_change = on_change
+        self._index: Index[Key] = Index(index)
+        self._page_size = page_size
+        self._watch_seconds = watch_seconds
+        self._backoff = backoff or Backoff(first=0.5, cap=30.0)
+        self._objects: dict[Key, Json] = {}
+        self._version = 0
+        self._relist = asyncio.Event()
+
+    # -- the cache -----------------------------------------------------------------------------------------------------
+
+    def get(self, namespace: str, name: str) -> Json | None:
+        """The cached body, or None. Do not change it."""
+        return self._objects.get(Key(namespace, name))
+
+    def items(self, namespace: str | None = None) -> Iterator[Json]:
+        """All cached bodies, or those of one namespace."""
+        for key, obj in self._objects.items():
+            if not namespace or key.namespace == namespace:
+                yield obj
+
+    def by_owner_key(self, owner: str) -> list[Json]:
+        """Bodies for which the index function gave `owner`."""
+        return [self._objects[key] for key in self._index.keys(owner)]
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    @property
+    def version(self) -> int:
+        """The newest version that the server has told of; 0 before the first list."""
+        return self._version
+
+    def has_seen(self, version: int) -> bool:
+        """Everything up to `version` of this kind is in the cache."""
+        return self._version >= version
+
+    def absorb(self, obj: Json) -> None:
+        """Take over the server's answer to our own write, so that nothing is decided on an older state."""
+        cached = self._objects.get(key_of(obj))
+        if cached is None and version_of(obj) <= self._version:
+            return  # it has been deleted since
+        if cached is None or version_of(obj) > version_of(cached):
+            self._put(self._trim(obj))
+
+    def resync(self) -> None:
+        """Compare the whole cache with the server soon."""
+        self._relist.set()
+
+    # -- the loop ------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep the cache true until cancelled. Survives everything that a server can answer."""
+        while True:
+            self._relist.clear()
+            try:
+                await self._list()
+            except RuntimeFault as error:
+                await self._pause(error)
+                continue
+            self.synced.set()
+            await self._watch_until_relist()
+
+    async def _watch_until_relist(self) -> None:
+        """Watch, and resume watching, until the cache has to be compared with the server."""
+        resumes = 0
+        while not self._relist.is_set():
+            started = self._now()
+            try:
+                await self._watch_or_relist()
+                error: RuntimeFault | None = None
+            except RuntimeFault as fault:
+                error = fault
+            if self._now() - started >= STEADY_SECONDS:
+                resumes = 0
+                self._backoff.reset()
+                if error is None:
+                    continue
+            if self._relist.is_set():
+                return
+            resumes += 1
+            await self._pause(error or Unreachable("the watch ended at once"))
+            gone = isinstance(error, ApiError) and error.is_gone
+            if gone or resumes >= RESUMES_BEFORE_LIST or await self._rewound():
+                return
+
+    async def _watch_or_relist(self) -> None:
+        watch = asyncio.create_task(self._watch(), name=f"watch {self.kind.plural}")
+        relist = asyncio.create_task(self._relist.wait())
+        try:
+            await asyncio.wait({watch, relist}, return_when=asyncio.FIRST_COMPLETED)
+            if watch.done():
+                watch.result()
+        finally:
+            watch.cancel()
+            relist.cancel()
+            await asyncio.gather(watch, relist, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        events = self._client.watch(*self._selection, resource_version=str(self._version), seconds=self._watch_seconds)
+        async with contextlib.aclosing(events):  # type: ignore[type-var]
+            async for event in events:
+                self.last_contact = self._now()
+                self._take_event(event["type"], event["object"])
+
+    def _take_event(self, change: str, obj: Json) -> None:
+        try:
+            version = version_of(obj)
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unreachable(f"a watch event without a version: {change}") from error
+        if change == "BOOKMARK":
+            if version < self._version:
+                log.warning("the server's versions went back", extra={"kind": self.kind.kind})
+                self._relist.set()
+            self._version = max(self._version, version)
+            return
+        if version <= self._version:
+            return
+        self._version = version
+        cached = self._objects.get(key_of(obj))
+        if cached is not None and version_of(cached) >= version:
+            return
+        if change == "DELETED":
+            self._remove(key_of(obj))
+        else:
+            self._put(self._trim(obj))
+
+    async def _list(self) -> None:
+        """Take over a whole LIST and report each difference, deletions that no event told included."""
+        found, version = await self._pages()
+        rewound = version < self._version
+        if rewound:
+            log.warning("the server's versions went back", extra={"kind": self.kind.kind})
+        self.lists += 1
+        self._version = version
+        self.last_contact = self._now()
+        for key, obj in found.items():
+            cached = self._objects.get(key)
+            newer = cached is None or version_of(obj) > version_of(cached)
+            if newer or (rewound and version_of(obj) != version_of(self._objects[key])):
+                self._put(obj)
+        for key in [key for key in self._objects if key not in found]:
+            if rewound or version_of(self._objects[key]) <= version:  # else we wrote it after the list was made
+                self._remove(key)
+
+    async def _pages(self) -> tuple[dict[Key, Json], int]:
+        """All pages of one list; anew when its version expires, at last in one page."""
+        for attempt in range(PAGED_TRIES + 1):
+            try:
+                return await self._read_pages(self._page_size if attempt < PAGED_TRIES else 0)
+            except ApiError as error:
+                if not error.is_gone or attempt == PAGED_TRIES:
+                    raise
+        raise AssertionError  # the loop ends by return or raise
+
+    async def _read_pages(self, page_size: int) -> tuple[dict[Key, Json], int]:
+        found: dict[Key, Json] = {}
+        version = 0
+        async for page in self._client.list_pages(*self._selection, page_size=page_size):
+            version = int(page["metadata"]["resourceVersion"])
+            for item in page.get("items") or ():
+                # Items of a list carry neither; whoever gets them wants to know what they are.
+                obj = self._trim({"apiVersion": self.kind.api_version, "kind": self.kind.kind, **item})
+                found[key_of(obj)] = obj
+        return found, version
+
+    async def _rewound(self) -> bool:
+        """After a break: has the server's store been put back to an earlier time? One small request tells."""
+        try:
+            async for page in self._client.list_pages(*self._selection, page_size=1):
+                return int(page["metadata"]["resourceVersion"]) < self._version
+        except RuntimeFault as error:
+            log.debug("cannot compare versions: %s", error)
+        return False
+
+    # -- small parts ---------------------------------------------------------------------------------------------------
+
+    def _put(self, obj: Json) -> None:
+        key = key_of(obj)
+        old = self._objects.get(key)
+        self._objects[key] = obj
+        self._index.put(key, obj)
+        self._on_change(old, obj)
+
+    def _remove(self, key: Key) -> None:
+        old = self._objects.pop(key, None)
+        if old is not None:
+            self._index.remove(key)
+            self._on_change(old, None)
+
+    async def _pause(self, error: RuntimeFault) -> None:
+        pause = self._backoff.next()
+        if isinstance(error, ApiError) and error.retry_after:
+            pause = max(pause, error.retry_after)
+        level = logging.DEBUG if isinstance(error, ApiError) and error.is_gone else logging.WARNING
+        log.log(level, "list or watch failed: %s", error, extra={"kind": self.kind.kind, "pause": round(pause, 1)})
+        await asyncio.sleep(pause)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,182 @@
+"""Which keys have to be looked at, and when. Level-triggered: a key is only a name, the world is read when its turn comes.
+
+    add(key) -> [later, by time] -> [ready, high or low] -> worker -> done(key)
+A key is there once, however often it is added; it is never with two workers; when it is added while a worker has it, it comes
+again right after.
+"""
+
+import asyncio
+import heapq
+import itertools
+import random
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, NamedTuple, TypeVar
+
+from .backoff import pause_after
+
+K = TypeVar("K", bound=Hashable)
+FIRST_SECONDS = 0.2
+CAP_SECONDS = 300.0
+HIGH_IN_A_ROW = 8
+
+
+class Turn(NamedTuple, Generic[K]):
+    """A key whose turn it is, and for how many seconds it had been ready."""
+
+    key: K
+    waited: float
+
+
+class _Plan(NamedTuple):
+    when: float
+    low: bool
+
+
+class WorkQueue(Generic[K]):
+    """Give it keys with `add`, take them with `take`, and say `done` for each key taken. Lives on one event loop."""
+
+    def __init__(
+        self,
+        *,
+        first: float = FIRST_SECONDS,
+        cap: float = CAP_SECONDS,
+        rng: random.Random | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        """Back-off of a failing key: `first` seconds, doubled up to `cap`, less up to a half at random."""
+        self._first = first
+        self._cap = cap
+        self._rng = rng or random.Random()  # noqa: S311 (spread, not secrecy)
+        self._clock = clock or asyncio.get_running_loop().time
+        self._later: dict[K, _Plan] = {}
+        self._heap: list[tuple[float, int, K]] = []
+        self._order = itertools.count()
+        self._high: OrderedDict[K, float] = OrderedDict()
+        self._low: OrderedDict[K, float] = OrderedDict()
+        self._active: dict[K, float] = {}
+        self._again: dict[K, _Plan] = {}
+        self._failures: dict[K, int] = {}
+        self._high_in_a_row = 0
+        self._wake = asyncio.Event()
+
+    # -- in ------------------------------------------------------------------------------------------------------------
+
+    def add(self, key: K, after: float = 0.0, *, low: bool = False) -> None:
+        """The key wants a look in `after` seconds. The earliest wish wins, and the higher priority."""
+        plan = _Plan(self._clock() + max(after, 0.0), low)
+        if key in self._active:
+            self._again[key] = _merge(self._again.get(key), plan)
+        elif key in self._high or key in self._low:
+            if not low and key in self._low and after <= 0:
+                self._high[key] = self._low.pop(key)
+        else:
+            self._schedule(key, _merge(self._later.get(key), plan))
+        self._wake.set()
+
+    def retry(self, key: K) -> float:
+        """The key failed: it comes again after its back-off. Returns the seconds."""
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        pause = pause_after(failures, self._first, self._cap) * self._rng.uniform(0.5, 1.0)
+        self.add(key, pause)
+        return pause
+
+    def forget(self, key: K) -> None:
+        """The key did well: its next failure starts the back-off anew."""
+        self._failures.pop(key, None)
+
+    # -- out -----------------------------------------------------------------------------------------------------------
+
+    async def take(self) -> Turn[K]:
+        """Wait for the next key. Low ones yield to high ones, yet get every ninth turn at the least."""
+        while True:
+            self._ripen()
+            turn = self._pop()
+            if turn is not None:
+                return turn
+            self._wake.clear()
+            pause = self._heap[0][0] - self._clock() if self._heap else None
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    def done(self, key: K) -> None:
+        """The worker has finished with the key, however it ended."""
+        self._active.pop(key, None)
+        again = self._again.pop(key, None)
+        if again is not None:
+            self._schedule(key, _merge(self._later.get(key), again))
+            self._wake.set()
+
+    # -- facts for metrics and health ----------------------------------------------------------------------------------
+
+    @property
+    def depth(self) -> int:
+        """Keys whose turn it is and that no worker has yet."""
+        self._ripen()
+        return len(self._high) + len(self._low)
+
+    @property
+    def waiting(self) -> int:
+        """Keys that wait for their time."""
+        return len(self._later)
+
+    def failures(self, key: K) -> int:
+        """Failures in a row."""
+        return self._failures.get(key, 0)
+
+    def longest_active(self) -> float:
+        """Seconds for which the slowest worker has had its key; 0 when all are idle."""
+        return self._clock() - min(self._active.values()) if self._active else 0.0
+
+    def state(self) -> dict[str, list[str]]:
+        """Names of all keys by where they are, for people."""
+        return {
+            "active": [str(key) for key in self._active],
+            "ready": [str(key) for key in itertools.chain(self._high, self._low)],
+            "later": [str(key) for key in self._later],
+            "failing": [str(key) for key in self._failures],
+        }
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _schedule(self, key: K, plan: _Plan) -> None:
+        if plan.when <= self._clock():
+            self._later.pop(key, None)
+            (self._low if plan.low else self._high)[key] = self._clock()
+        elif self._later.get(key) != plan:
+            self._later[key] = plan
+            heapq.heappush(self._heap, (plan.when, next(self._order), key))
+
+    def _ripen(self) -> None:
+        """Move what is due from later to ready. Heap entries that were overtaken by an earlier wish are dropped here."""
+        now = self._clock()
+        while self._heap and (self._heap[0][0] <= now or self._stale(self._heap[0])):
+            entry = heapq.heappop(self._heap)
+            if not self._stale(entry):
+                plan = self._later.pop(entry[2])
+                (self._low if plan.low else self._high)[entry[2]] = now
+
+    def _stale(self, entry: tuple[float, int, K]) -> bool:
+        plan = self._later.get(entry[2])
+        return plan is None or plan.when != entry[0]
+
+    def _pop(self) -> Turn[K] | None:
+        low_first = bool(self._low) and (not self._high or self._high_in_a_row >= HIGH_IN_A_ROW)
+        ready = self._low if low_first else self._high
+        if not ready:
+            return None
+        self._high_in_a_row = 0 if low_first else self._high_in_a_row + 1
+        key, since = ready.popitem(last=False)
+        now = self._clock()
+        self._active[key] = now
+        return Turn(key, now - since)
+
+
+def _merge(one: _Plan | None, other: _Plan) -> _Plan:
+    if one is None:
+        return other
+    return _Plan(min(one.when, other.when), one.low and other.low)
