@@ -2,7 +2,7 @@
 # Rewrites the lock files: names, versions and hashes, no download addresses. Usage: make lock
 set -eu
 cd "$(dirname "$0")/.."
-UV="${UV:-uv}"
+case "${UV:=uv}" in */*) UV=$(cd "$(dirname "$UV")" && pwd)/$(basename "$UV") ;; esac
 compile() { # output, inputs...
     out=$1; shift
     "$UV" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
@@ -15,3 +15,6 @@ compile api workloads/api/pyproject.toml requirements/build.in
 compile indexer workloads/indexer/pyproject.toml requirements/build.in
 compile dev operator/pyproject.toml workloads/api/pyproject.toml workloads/indexer/pyproject.toml requirements/dev.in
 compile bootstrap requirements/bootstrap.in --constraint requirements/dev.lock
+(cd tests/qdrant_standin && "$UV" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+    --no-header -c ../../requirements/dev.lock --output-file requirements.lock requirements.in)
+echo tests/qdrant_standin/requirements.lock

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.node
 
 def test_missing_documents_are_named_and_healed_by_creating_them(kube: Kube) -> None:
     kube.apply(rag_service())
-    _, reason, message = kube.wait_condition("faq", "IndexReady", "False", 20, reason="ConfigMapMissing")
+    _, _, message = kube.wait_condition("faq", "IndexReady", "False", 20, reason="ConfigMapMissing")
     assert "docs" in message
     assert kube.condition("faq", "Ready")[0] == "False"
     kube.apply(documents())
