@@ -11,9 +11,7 @@ from rag_operator.settings import variables
 
 from tests import docs
 
-DOCUMENTS = [
-    p for p in [*docs.ROOT.glob("*.md"), *docs.ROOT.glob("docs/**/*.md"), *docs.ROOT.glob("tests/cluster/*.md")]
-]
+DOCUMENTS = [*docs.ROOT.glob("*.md"), *docs.ROOT.glob("docs/**/*.md"), *docs.ROOT.glob("tests/cluster/*.md")]
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 
