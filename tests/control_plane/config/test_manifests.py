@@ -26,6 +26,7 @@ MAY = [
     ("patch", "pods"),
     ("patch", "persistentvolumeclaims"),
     ("create", "leases.coordination.k8s.io"),
+    ("create", "events.events.k8s.io"),
 ]
 MAY_NOT = [
     ("get", "secrets"),
@@ -44,6 +45,8 @@ MAY_NOT = [
     ("create", "rolebindings.rbac.authorization.k8s.io"),
     ("patch", "customresourcedefinitions.apiextensions.k8s.io"),
     ("list", "nodes"),
+    ("list", "events.events.k8s.io"),
+    ("update", "leases.coordination.k8s.io"),  # of any name but its own
     ("delete", "leases.coordination.k8s.io"),
 ]
 
