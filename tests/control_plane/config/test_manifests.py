@@ -63,7 +63,9 @@ def build(settings: Settings, folder: Path) -> list[dict[str, Any]]:
 def dry_run(cluster: Cluster, *objects: dict[str, Any]) -> None:
     """Server-side validation of everything, strict about unknown fields. Raises with the server's words."""
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-    cluster.kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", stdin=text)
+    cluster.kubectl(
+        "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-", stdin=text
+    )
 
 
 def in_namespace(objects: list[dict[str, Any]], namespace: str) -> list[dict[str, Any]]:
