@@ -79,11 +79,14 @@ class Bench:
 
     def images(self, wanted: Sequence[str]) -> None:
         """Build the project's images (all when `wanted` is empty) and put them on the node if it runs."""
+        base = self.base_image()
+        docker = self.engine().up()
+        self.load(images.Builder(self.settings, docker, self.report, base).build(wanted))
+
+    def base_image(self) -> str:
+        """Name of the local Python image, made in the bench's engine when it lacks there."""
         with self._locked():
-            docker = self.engine().up()
-            base = images.ensure_base(self.settings, docker, self.report)
-        built = images.Builder(self.settings, docker, self.report, base).build(wanted)
-        self.load(built)
+            return images.ensure_base(self.settings, self.engine().up(), self.report)
 
     def load(self, names: Sequence[str]) -> None:
         """Put images of the bench's engine on the node, or say that there is none."""

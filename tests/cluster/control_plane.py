@@ -77,13 +77,15 @@ class ControlPlane:
         self._write_files()
         self.start_etcd()
         self.start_api_server()
+        self.wait_ready()  # its roles must be there, or the others end for lack of rights
         if controllers:
             self.start_controller_manager()
             self.start_volumes()
         if scheduler:
             self.start_scheduler()
-        self.wait_ready()
+            self._wait_healthy("kube-scheduler", self.plane.scheduler_port)
         if controllers:
+            self._wait_healthy("kube-controller-manager", self.plane.controller_manager_port)
             self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(STORAGE_CLASS))
 
     def start_etcd(self) -> None:
@@ -165,21 +167,31 @@ class ControlPlane:
         """Wait for the API server's /readyz, failing at once when one of the processes ends."""
         context = ssl.create_default_context(cafile=str(self.authority.certificate))
         context.load_cert_chain(*map(str, self.authority.issue("admin", "")))
+        self._wait_for(f"{self.plane.server}/readyz", context, ("etcd", "kube-apiserver"), timeout)
+
+    def _wait_healthy(self, name: str, port: int, timeout: float = 30.0) -> None:
+        # Its certificate is of its own making, and no secret is sent.
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        self._wait_for(f"https://127.0.0.1:{port}/healthz", context, (name,), timeout)
+
+    def _wait_for(self, url: str, context: ssl.SSLContext, names: tuple[str, ...], timeout: float) -> None:
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
         deadline = time.monotonic() + timeout
         while True:
-            for name in ("etcd", "kube-apiserver"):
+            for name in names:
                 if self.processes.pid(name) is None:
                     raise BenchError(f"{name} ended:\n{self.processes.tail(name)}")
             try:
-                with urllib.request.urlopen(f"{self.plane.server}/readyz", context=context, timeout=2) as answer:
-                    if answer.status == 200:
-                        return
+                with opener.open(url, timeout=2):  # anything but 2xx raises
+                    return
             except OSError as error:
                 if time.monotonic() > deadline:
-                    raise BenchError(
-                        f"the API server was not ready after {timeout:.0f} s ({error}):\n"
-                        + self.processes.tail("kube-apiserver")
-                    ) from error
+                    said = self.processes.tail(names[-1])
+                    raise BenchError(f"{names[-1]} was not ready after {timeout:.0f} s ({error}):\n{said}") from error
             time.sleep(0.1)
 
     def kubectl(self, *words: str, stdin: str | None = None, check: bool = True) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 from .commands import Words
 from .control_plane import ControlPlane
@@ -52,7 +53,7 @@ def gpu_node(
     gpus: int = 2,
     product: str = "NVIDIA-L4",
     taints: tuple[dict[str, str], ...] = ({"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"},),
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """A made node with `gpus` GPUs of `product`, labelled and tainted as the GPU operator does.
 
     Apply it with kubectl; KWOK makes it Ready and "runs" what the real scheduler puts on it.
