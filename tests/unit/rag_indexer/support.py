@@ -2,10 +2,15 @@
 
 import os
 import random
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+from urllib.parse import urlsplit
 
 from rag_contract.environment import QDRANT_API_KEY_VARIABLE, IndexerEnvironment
 
@@ -30,7 +35,7 @@ def settings(**changes: Any) -> IndexerEnvironment:
     return IndexerEnvironment(**(values | changes))
 
 
-def write(folder: Path, files: dict[str, str | bytes]) -> Path:
+def write(folder: Path, files: Mapping[str, str | bytes]) -> Path:
     """Files by relative path."""
     for name, content in files.items():
         path = folder / name
@@ -51,8 +56,63 @@ def many(folder: Path, documents: int, sections: int) -> Path:
     return folder
 
 
-def start(command: str, chosen: IndexerEnvironment, api_key: str = "") -> "subprocess.Popen[str]":
-    """The program as its image runs it. Standard error is a pipe of JSON lines."""
+@contextmanager
+def running(command: str, chosen: IndexerEnvironment, api_key: str = "") -> Iterator["subprocess.Popen[str]"]:
+    """The program as its image runs it; killed at the end. Standard error is a pipe of JSON lines."""
     environment = os.environ | chosen.to_env() | ({QDRANT_API_KEY_VARIABLE: api_key} if api_key else {})
     arguments = [sys.executable, "-m", "rag_indexer", command]
-    return subprocess.Popen(arguments, env=environment, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(arguments, env=environment, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+class StallingProxy:
+    """A double of a network that dies: passes so many bytes on towards the server, then holds everything back."""
+
+    def __init__(self, target: str, budget: int) -> None:
+        self._target = urlsplit(target)
+        self._budget = budget
+        self.stalled = threading.Event()
+        self._released = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._released.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection((str(self._target.hostname), int(self._target.port or 80)))
+                threading.Thread(target=self._pump, args=(client, server, True), daemon=True).start()
+                threading.Thread(target=self._pump, args=(server, client, False), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, counted: bool) -> None:
+        with suppress(OSError):
+            while (data := source.recv(16384)) and self._passes(len(data) if counted else 0):
+                sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)  # wakes the other direction up, which closing alone would not
+            end.close()
+
+    def _passes(self, size: int) -> bool:
+        self._budget -= size
+        if self._budget >= 0:
+            return True
+        self.stalled.set()
+        self._released.wait()
+        return False

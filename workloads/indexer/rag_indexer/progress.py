@@ -61,7 +61,7 @@ async def served(progress: Progress, port: int) -> AsyncIterator[None]:
         site = web.TCPSite(runner, port=port)
         try:
             await site.start()
-            progress.port = int(runner.addresses[0][1])
+            progress.port = int(min(runner.addresses, key=len)[1])  # IPv4's, where port 0 gave each family its own
             log.info("progress is served", extra={"port": progress.port})
         except OSError as error:
             log.warning("progress is not served", extra={"port": port, "reason": error.strerror})
