@@ -8,7 +8,7 @@ from types import FrameType
 
 from .install import undeploy
 from .place import Images, Place
-from .screen import DemoError, Screen
+from .screen import DemoError, Screen, Terminated
 from .story import Story
 
 _EPILOG = """\
@@ -48,7 +48,7 @@ def _images(cluster: str) -> Images | None:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    raise Terminated
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .kubectl import Kubectl
-from .screen import DemoError
+from .screen import DemoError, Terminated
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAYS = {"bench": "tests/demo/overlay", "kind": "tests/demo/overlay-local-images", "current": "config/default"}
@@ -43,7 +43,9 @@ class Place:
         with subprocess.Popen(self._bench_command(args), env=dict(self.environment), cwd=ROOT) as process:
             try:
                 code = process.wait()
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as stop:
+                if isinstance(stop, Terminated):
+                    process.terminate()
                 process.wait()
                 raise
         if code == 130:

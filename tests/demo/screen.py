@@ -10,6 +10,10 @@ class DemoError(Exception):
     """The demonstration cannot go on; the message says what happened and what to look at."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM reached this process alone; Ctrl-C reaches its children too."""
+
+
 class Screen:
     """Writes steps, plain lines and tables. Time in seconds since it was made."""
 

@@ -100,6 +100,8 @@ class Story:
         return wrong
 
     def _take_back(self) -> None:
+        if not (self._started_cluster or self._undo):
+            return
         self._screen.line("\ninterrupted: taking back what this run began (Ctrl-C once more leaves it as it is)")
         if self._started_cluster:
             self._place.bench("down")  # and everything in it with it
