@@ -19,8 +19,19 @@ ROOT = Path(__file__).resolve().parents[1]
 OPERATOR = "operator/rag_operator"
 PRODUCTION = ("operator/", "workloads/")
 ENVIRONMENT_READERS = ("settings.py", "__main__.py")
-CLOCK_READERS = ("__main__.py", "handlers.py", "controller.py", "runtime/")
-PURE = ("resources/", "releases/", "api/", "status.py", "checks.py", "names.py", "observed.py", "crd.py")
+CLOCK_READERS = ("__main__.py", "program.py", "handlers.py", "controller.py", "runtime/")
+PURE = (
+    "resources/",
+    "releases/",
+    "api/",
+    "status/",
+    "status.py",
+    "checks.py",
+    "names.py",
+    "observed.py",
+    "faults.py",
+    "crd.py",
+)
 CLOCKS = {"time.time", "time.monotonic", "time.perf_counter", "datetime.now", "datetime.utcnow", "date.today"}
 LONG = re.compile(r"#\s*long:\s*\S")
 
