@@ -4,6 +4,7 @@ Pure; reads bodies as the API server stores them. Messages are stable: no times,
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from .api.reasons import Reason
@@ -15,6 +16,8 @@ PULL_REASONS = frozenset(
     {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 )
 MAX_MESSAGE = 512
+GRACE = timedelta(seconds=10)
+"""A volume is made, and a pod placed, within this time; until then waiting for it is no fault."""
 
 
 class Fault(NamedTuple):
@@ -24,28 +27,30 @@ class Fault(NamedTuple):
     message: str
 
 
-def first_fault(pods: Iterable[Pod]) -> Fault | None:
+def first_fault(pods: Iterable[Pod], now: datetime) -> Fault | None:
     """The fault to show: of the first pod, by name, that has one."""
     for pod in sorted(pods, key=lambda pod: pod.name):
-        fault = pod_fault(pod)
+        fault = pod_fault(pod, now)
         if fault is not None:
             return fault
     return None
 
 
-def pod_fault(pod: Pod) -> Fault | None:
+def pod_fault(pod: Pod, now: datetime) -> Fault | None:
     """What keeps a pod from running; None when it runs, or is merely on its way."""
     status = pod.raw.get("status") or {}
-    return _unscheduled(pod, status) or _container_fault(pod, status)
+    return _unscheduled(pod, status, now) or _container_fault(pod, status)
 
 
-def _unscheduled(pod: Pod, status: Json) -> Fault | None:
+def _unscheduled(pod: Pod, status: Json, now: datetime) -> Fault | None:
     for condition in status.get("conditions") or ():
         if condition["type"] != "PodScheduled" or condition["status"] != "False":
             continue
         text = short(condition.get("message") or "")
-        if condition.get("reason") == "SchedulingGated":
+        if condition.get("reason") == "SchedulingGated" or _recent(condition.get("lastTransitionTime"), now):
             return None
+        if "persistentvolumeclaim" in text and "not found" in text:
+            return Fault(Reason.ClaimMissing, f"Pod {pod.name} waits for a volume claim: {text} Create the claim.")
         if "persistentvolumeclaim" in text or "PersistentVolume" in text:
             return Fault(Reason.VolumePending, f"Pod {pod.name} waits for its volume: {text}")
         if "Insufficient" in text:
@@ -98,7 +103,7 @@ def _ended(pod: Pod, ended: Json) -> Fault:
     return Fault(Reason.CrashLoop, f"Pod {pod.name} ends with exit code {ended.get('exitCode')}{tail}")
 
 
-def claim_fault(claim: Json) -> Fault | None:
+def claim_fault(claim: Json, now: datetime) -> Fault | None:
     """A volume claim that is not bound, or does not grow."""
     name, status = claim["metadata"]["name"], claim.get("status") or {}
     for condition in status.get("conditions") or ():
@@ -107,6 +112,8 @@ def claim_fault(claim: Json) -> Fault | None:
                 Reason.VolumePending, f"Volume claim {name} cannot grow: {short(condition.get('message') or '')}"
             )
     if status.get("phase", "Pending") == "Pending":
+        if _recent(claim["metadata"].get("creationTimestamp"), now):
+            return None
         storage_class = claim["spec"].get("storageClassName") or "the default storage class"
         return Fault(
             Reason.VolumePending,
@@ -116,6 +123,10 @@ def claim_fault(claim: Json) -> Fault | None:
     if status.get("phase") == "Lost":
         return Fault(Reason.VolumePending, f"Volume claim {name} has lost its volume: restore it or delete the claim.")
     return None
+
+
+def _recent(time: str | None, now: datetime) -> bool:
+    return time is not None and now - datetime.fromisoformat(time) < GRACE
 
 
 def controller_fault(body: Json) -> Fault | None:

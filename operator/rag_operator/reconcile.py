@@ -78,10 +78,22 @@ async def reconcile(key: Key, cluster: Cluster, settings: Settings, clock: Clock
     age = Age(now, status.missing_collection(answers))
     if problem is None:
         refusals += await _prune(resources.unwanted(observed, plan, built, age), cluster)
-        _forget_missing_secrets(observed, answers, cluster)
-    facts = status.Facts(observed, plan, problem, tuple(refusals), answers)
-    await _report(cluster, observed.body, status.compute(facts, now), now)
-    return _soonest(status.look_again(facts, now), due_again(observed, plan, age))
+        _forget_missing_secrets(observed, answers, now, cluster)
+    facts = status.Facts(observed, plan, problem, tuple(refusals), answers, now)
+    reported = status.compute(facts)
+    await _report(cluster, observed.body, reported, now)
+    return _soonest(status.look_again(facts, reported["conditions"][0]["status"]), due_again(observed, plan, age))
+
+
+async def report_bug(key: Key, cluster: Cluster, error: BaseException, clock: Clock) -> None:
+    """A pass ended in an error that is neither the user's nor the network's: say so instead of an old True."""
+    observed = await cluster.observe(key)
+    if observed is not None:
+        message = (
+            f"The operator failed on this object ({type(error).__name__}); its log has the details. It tries again."
+        )
+        now = clock()
+        await _report(cluster, observed.body, status.of_bug(observed.body, message, now), now)
 
 
 async def _apply_all(
@@ -155,9 +167,11 @@ async def _prune(gone: Sequence[Json], cluster: Cluster) -> list[Refusal]:
     return refusals
 
 
-def _forget_missing_secrets(observed: Observed, answers: Mapping[str, PodAnswer], cluster: Cluster) -> None:
+def _forget_missing_secrets(
+    observed: Observed, answers: Mapping[str, PodAnswer], now: datetime, cluster: Cluster
+) -> None:
     svc = observed.service
-    if status.secret_reported_missing(observed, answers):
+    if status.secret_reported_missing(observed, answers, now):
         for name in resources.secrets.wanted(svc):
             cluster.forget_secret(svc.metadata.uid, name)
 

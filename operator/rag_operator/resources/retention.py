@@ -34,12 +34,13 @@ def unwanted(observed: Observed, plan: Plan, built: Iterable[Json], age: Age) ->
     wanted = {key_of(child) for child in built}
     kept = wanted | _settings_in_use(observed)
     job = _wanted_job(observed, plan)
+    suspended = observed.service.spec.suspend
     gone = []
     for key, body in sorted(observed.children.items()):
         if "deletionTimestamp" in body["metadata"]:
             continue
         if key.kind == "Job":
-            goes = _job_goes(body, key == job, key in wanted, plan, observed.service.spec.suspend, age)
+            goes = _job_goes(body, plan, age, is_wanted=key == job, as_built=key in wanted, suspended=suspended)
         else:
             goes = key not in kept
         if goes:
@@ -95,7 +96,7 @@ def _rolled_out(deployment: Json | None) -> bool:
     return seen and counts == {replicas}
 
 
-def _job_goes(job: Json, is_wanted: bool, as_built: bool, plan: Plan, suspended: bool, age: Age) -> bool:
+def _job_goes(job: Json, plan: Plan, age: Age, *, is_wanted: bool, as_built: bool, suspended: bool) -> bool:
     """A Job that ended well stays as the record; one of another index goes; one that must run again goes."""
     end = finished(job)
     if plan.index is None:

@@ -1,0 +1,102 @@
+"""Status: one function for each condition, all of them on every pass, and `Ready` rolled up from the parts. Pure.
+
+    Facts (observed, plan, problem, refusals, answers of the pods) --> conditions, columns, history, events, when to look again
+
+A condition is never an input to a decision; earlier ones are read only to keep `lastTransitionTime` and to pace retries.
+`Ready` is True only when every API pod itself reported what the spec declares, and Unknown when it could not be asked.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from ..api import Reason
+from ..faults import short
+from ..observed import Json, Unreadable
+from .columns import columns
+from .facts import FALSE, TRUE, UNKNOWN, Facts, Verdict
+from .follow_up import look_again, missing_collection, secret_reported_missing, transitions
+from .rollup import PARTS, degraded, progressing, ready
+from .stack import suspended
+
+__all__ = [
+    "Facts",
+    "Verdict",
+    "compute",
+    "look_again",
+    "missing_collection",
+    "of_bug",
+    "of_unreadable",
+    "secret_reported_missing",
+    "transitions",
+]
+
+
+def compute(facts: Facts) -> Json:
+    """The whole status, as it is to be stored."""
+    parts = {name: condition(facts) for name, condition in PARTS}
+    verdicts = {
+        "Ready": ready(facts, parts),
+        **parts,
+        "Progressing": progressing(parts),
+        "Degraded": degraded(facts, parts),
+        "Suspended": suspended(facts),
+    }
+    body = facts.observed.body
+    return {
+        **columns(facts, parts["ReleaseSettled"].status == TRUE),
+        "observedGeneration": body["metadata"].get("generation", 0),
+        "conditions": _stamped(verdicts, body, facts.now),
+    }
+
+
+def of_unreadable(unreadable: Unreadable, now: datetime) -> Json:
+    """The status of an object that cannot be read: what runs is left as it is."""
+    body = unreadable.body
+    invalid = Verdict(FALSE, Reason.InvalidObject, short(unreadable.message))
+    nothing = Verdict(UNKNOWN, Reason.InvalidObject, "The spec cannot be read.")
+    verdicts = {name: nothing for name, _ in PARTS} | {
+        "Ready": invalid,
+        "SpecValid": invalid,
+        "Progressing": Verdict(FALSE, Reason.InvalidObject, "Waiting for an edit of the spec."),
+        "Degraded": Verdict(TRUE, Reason.InvalidObject, "The spec cannot be read."),
+        "Suspended": nothing,
+    }
+    kept = {key: value for key, value in (body.get("status") or {}).items() if key != "conditions"}
+    return {
+        **kept,
+        "observedGeneration": body["metadata"].get("generation", 0),
+        "conditions": _stamped(verdicts, body, now),
+    }
+
+
+def of_bug(body: Json, message: str, now: datetime) -> Json:
+    """The stored status with `Ready` unknown: a pass failed in a way that nobody foresaw, so nothing is known."""
+    stored = body.get("status") or {}
+    generation = body["metadata"].get("generation", 0)
+    unknown = _stamped({"Ready": Verdict(UNKNOWN, Reason.InternalError, short(message))}, body, now)
+    others = [c for c in stored.get("conditions") or () if c["type"] != "Ready"]
+    return {
+        **stored,
+        "observedGeneration": stored.get("observedGeneration", generation),
+        "conditions": unknown + others,
+    }
+
+
+def _stamped(verdicts: Mapping[str, Verdict], body: Json, now: datetime) -> list[Json]:
+    """Conditions with their times: the time of the last change of `status`, as the API conventions want it."""
+    before = {c["type"]: c for c in (body.get("status") or {}).get("conditions") or ()}
+    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    conditions = []
+    for name, verdict in verdicts.items():
+        old = before.get(name, {})
+        conditions.append(
+            {
+                "type": name,
+                "status": verdict.status,
+                "reason": str(verdict.reason),
+                "message": verdict.message,
+                "observedGeneration": body["metadata"].get("generation", 0),
+                "lastTransitionTime": old["lastTransitionTime"] if old.get("status") == verdict.status else stamp,
+            }
+        )
+    return conditions

@@ -1,0 +1,82 @@
+"""What follows from a status: events for people, when to look again, and what the pods' answers ask for."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from ..api import Reason
+from ..faults import first_fault
+from ..observed import Json, Observed, PodAnswer
+from .facts import FALSE, TRUE, UNDER_WAY, Facts
+
+
+def missing_collection(answers: Mapping[str, PodAnswer]) -> bool:
+    """A pod reaches the vector store and does not find a collection of the release table in it."""
+    return any(
+        "collections" in wrong and "vector_store" not in wrong for wrong in map(_failing_names, answers.values())
+    )
+
+
+def _failing_names(answer: PodAnswer) -> set[str]:
+    return {check.name for check in answer.checks if not check.ok}
+
+
+def secret_reported_missing(observed: Observed, answers: Mapping[str, PodAnswer], now: datetime) -> bool:
+    """A pod cannot start without a Secret, or the API says that it has no keys although we make them."""
+    fault = first_fault(observed.pods, now)
+    if fault is not None and fault.reason is Reason.SecretMissing:
+        return True
+    ours = observed.service.spec.api.auth.keys_secret_ref is None
+    return ours and any(check.name == "api_keys" and not check.ok for a in answers.values() for check in a.checks)
+
+
+def transitions(before: Json, after: Json) -> Iterable[tuple[str, str, str]]:
+    """Events (type, reason, message) of what happened between two statuses: failures, recoveries, new revisions."""
+    old = {c["type"]: c for c in before.get("conditions") or ()}
+    for condition in after["conditions"]:
+        if condition["type"] not in {"Ready", "SpecValid", "IndexReady", "Suspended"}:
+            continue
+        was = old.get(condition["type"], {})
+        if (was.get("status"), was.get("reason")) == (condition["status"], condition["reason"]):
+            continue
+        if condition["type"] == "SpecValid" and condition["status"] == TRUE and was.get("status") != FALSE:
+            continue  # that a spec is right is no news unless it was wrong
+        if condition["status"] == TRUE:
+            yield "Normal", condition["reason"], condition["message"]
+        elif condition["status"] == FALSE and Reason(condition["reason"]) not in UNDER_WAY | QUIET:
+            yield "Warning", condition["reason"], condition["message"]
+    if after.get("revision") is not None and after.get("revision") != before.get("revision"):
+        yield "Normal", str(Reason.Settled), f"Revision {after['revision']} is served by every API pod."
+
+
+QUIET = frozenset({Reason.Suspended, Reason.NotSuspended, Reason.Settled})
+
+
+QUICK, SLOW = 15.0, 300.0
+
+
+def look_again(facts: Facts, verdict: str) -> float | None:
+    """Seconds until the next look although no event may come; None when `Ready` is True (`verdict`) or nothing is to run.
+
+    What is not watched (a user's ConfigMaps, answers of pods) is asked again, quickly at first, then more slowly.
+    """
+    if verdict == TRUE or facts.suspended:
+        return None
+    age = _age(facts)
+    if facts.problem is not None or facts.plan.faults or facts.refusals:
+        return min(QUICK, max(0.5, age / 4))
+    table = facts.plan.table.table_hash()
+    running = [facts.answers.get(pod.name, PodAnswer()) for pod in facts.api_pods if pod.running]
+    if any(answer.models is not None and answer.models.table_hash != table for answer in running):
+        return min(2.0, max(0.2, age / 5))
+    if any(answer.models is None for answer in running):
+        return min(QUICK, max(0.5, age / 4))
+    return min(SLOW, max(1.0, age / 2))
+
+
+def _age(facts: Facts) -> float:
+    """Seconds since `Ready` last changed: the pace of asking, nothing else."""
+    for condition in facts.observed.status.get("conditions") or ():
+        if condition["type"] == "Ready" and condition["status"] != TRUE:
+            then = datetime.fromisoformat(condition["lastTransitionTime"])
+            return max(0.0, (facts.now - then).total_seconds())
+    return 0.0

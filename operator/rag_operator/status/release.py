@@ -1,0 +1,138 @@
+"""Conditions of what is served: is the index verified, and has every API pod said that it serves what is declared?"""
+
+from .. import names
+from ..api import Reason
+from ..faults import controller_fault, short
+from ..observed import Json, Pod, PodAnswer, finished
+from ..releases.plan import index_result
+from .facts import FALSE, TRUE, UNKNOWN, Facts, Verdict, fault_verdict, is_suspended
+
+
+def index_ready(facts: Facts) -> Verdict:
+    """Is the declared index built and verified?"""
+    plan = facts.plan
+    fault = plan.faults.get(names.COMPONENT_INDEX)
+    if fault is not None:
+        return Verdict(FALSE, Reason(fault.reason), fault.message)
+    said = facts.failing("collections")
+    if said is not None and plan.verified is not None:
+        return Verdict(FALSE, Reason.CollectionMissing, f"{said} It is built again from the documents.")
+    if plan.verified is not None:
+        found = plan.verified
+        return Verdict(
+            TRUE,
+            Reason.IndexVerified,
+            f'Index "{found.version}" holds {found.documents} documents in {found.chunks} chunks.',
+        )
+    if facts.suspended:
+        return is_suspended()
+    refused = facts.refusal(names.COMPONENT_INDEX)
+    if refused is not None:
+        return fault_verdict(refused)
+    return _index_job(facts)
+
+
+def _index_job(facts: Facts) -> Verdict:
+    index = facts.plan.index
+    if index is None:
+        return Verdict(UNKNOWN, Reason.IndexBuilding, "The index is not known yet.")
+    name = names.index_job(facts.name, index.hash)
+    job = facts.observed.child("Job", name)
+    if job is None:
+        return Verdict(FALSE, Reason.IndexBuilding, f'Index "{index.version}" is about to be built.')
+    end = finished(job)
+    if end is not None and end[0] == "Failed":
+        return _index_failed(facts, job, name)
+    fault = controller_fault(job) or facts.pod_fault(_pods_of_job(facts, name))
+    if fault is not None:
+        return Verdict(FALSE, fault.reason, fault.message)
+    return Verdict(FALSE, Reason.IndexBuilding, f'Job {name} builds the index "{index.version}".')
+
+
+def _index_failed(facts: Facts, job: Json, name: str) -> Verdict:
+    """The indexer's own word first, then what happened to its pod, then the Job's."""
+    again = f"It is tried again every few minutes; delete the Job {name} to try at once."
+    result = index_result(facts.observed, facts.plan.index) if facts.plan.index else None
+    if result is not None and result.outcome == "Failed":
+        known = result.reason in set(Reason)
+        return Verdict(
+            FALSE, Reason(result.reason) if known else Reason.IndexFailed, f"{short(result.message)} {again}"
+        )
+    fault = facts.pod_fault(_pods_of_job(facts, name))
+    if fault is not None:
+        return Verdict(FALSE, Reason.IndexFailed, f"{fault.message} {again}")
+    words = [c.get("message", "") for c in job["status"]["conditions"] if c["type"] == "Failed"]
+    return Verdict(FALSE, Reason.IndexFailed, f"Job {name} failed: {short(' '.join(words))}. {again}")
+
+
+def _pods_of_job(facts: Facts, job: str) -> list[Pod]:
+    pods = facts.observed.pods_of(names.COMPONENT_INDEX)
+    return [pod for pod in pods if pod.labels.get("job-name") == job and not pod.succeeded]
+
+
+def release_settled(facts: Facts) -> Verdict:
+    """Has every ready API pod itself said that it serves what is declared?"""
+    plan = facts.plan
+    for part in (names.COMPONENT_PROMPT, names.COMPONENT_INDEX):
+        fault = plan.faults.get(part)
+        if fault is not None:
+            return Verdict(FALSE, Reason(fault.reason), fault.message)
+    refused = facts.refusal(names.COMPONENT_RELEASES, names.COMPONENT_REVISION, names.COMPONENT_PROMPT)
+    if refused is not None:
+        return fault_verdict(refused)
+    if facts.suspended:
+        return is_suspended()
+    if facts.problem is not None:
+        return Verdict(FALSE, Reason(facts.problem.reason), facts.problem.message)
+    if plan.desired is None:
+        now = plan.serving
+        still = f" Revision {now.number} goes on serving." if now else ""
+        return Verdict(
+            FALSE, Reason.WaitingForIndex, f"The declared release is served once its index is verified.{still}"
+        )
+    return _confirmed(facts)
+
+
+def _confirmed(facts: Facts) -> Verdict:
+    ready = [pod for pod in facts.api_pods if pod.ready]
+    if not ready:
+        return Verdict(UNKNOWN, Reason.WaitingForApi, "No API pod is ready to be asked what it serves.")
+    for pod in ready:
+        answer = facts.answers.get(pod.name, PodAnswer(error="it was not asked"))
+        if answer.models is None:
+            return Verdict(
+                UNKNOWN, Reason.ApiUnreachable, f"Pod {pod.name} did not say what it serves: {answer.error}."
+            )
+        if answer.models.table_hash != facts.plan.table.table_hash():
+            return Verdict(
+                FALSE, Reason.TableRefreshing, f"Pod {pod.name} has not loaded the declared release table yet."
+            )
+        wrong = _difference(facts, answer)
+        if wrong:
+            return Verdict(
+                FALSE, Reason.RevisionMismatch, f"Pod {pod.name} reports another {wrong} than the declared one."
+            )
+    number = facts.plan.table.revisions[0].number
+    return Verdict(TRUE, Reason.Settled, f"Every API pod reports revision {number}.")
+
+
+def _difference(facts: Facts, answer: PodAnswer) -> str:
+    """The first thing in which a pod's report differs from the table; empty when none."""
+    models, table = answer.models, facts.plan.table
+    reported = {revision.number: revision for revision in models.revisions} if models is not None else {}
+    for revision in table.revisions:
+        said = reported.get(revision.number)
+        if said is None or said.weight != revision.weight:
+            return "revision"
+        if (said.prompt.version, said.prompt.hash) != (revision.prompt.version, revision.prompt.hash):
+            return "prompt"
+        index = revision.index
+        if (said.index.version, said.index.collection, said.index.identity) != (
+            index.version,
+            index.collection,
+            index.identity,
+        ):
+            return "index"
+        if (said.model.runtime, said.model.name) != (revision.model.runtime, revision.model.name):
+            return "model"
+    return ""
