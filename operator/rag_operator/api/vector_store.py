@@ -19,6 +19,8 @@ Url = Annotated[
     str,
     Field(min_length=1, max_length=512),
     Matches("^https?://", "must be an address that starts with http:// or https://"),
+    Matches("^[a-zA-Z]+://[^/?#]", "must name a host, like https://qdrant.example.com:6333"),
+    Cel("!self.startsWith('http') || isURL(self)", "must be an address like https://qdrant.example.com:6333"),
     Matches("^[a-zA-Z]+://[^/]*@", _NO_CREDENTIALS, forbidden=True),
     Matches(r"[?#\s]", "must not hold a query, a fragment or white space", forbidden=True),
     AfterValidator(_without_slash),
