@@ -44,56 +44,57 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
     api_image: str = Field(
-        f"rag-operator/api:{PACKAGE_VERSION}",
+        default=f"rag-operator/api:{PACKAGE_VERSION}",
         min_length=1,
         description="Image of the RAG API where a RagService names none. Changing it rolls the API of all of those.",
     )
     indexer_image: str = Field(
-        f"rag-operator/indexer:{PACKAGE_VERSION}",
+        default=f"rag-operator/indexer:{PACKAGE_VERSION}",
         min_length=1,
         description="Image of the Jobs that build collections. Changing it rebuilds nothing that is complete.",
     )
     qdrant_image: str = Field(
-        "qdrant/qdrant:v1.18.3-unprivileged",
+        default="qdrant/qdrant:v1.18.3-unprivileged",
         min_length=1,
         description="Image of Qdrant where a RagService names none. Changing it restarts the Qdrant of all of those.",
     )
     namespace: str = Field(
-        "",
+        default="",
         max_length=63,
         description="Only this namespace is watched, and a Role there is enough. Empty: the whole cluster.",
     )
     pod_access: PodAccess = Field(
-        PodAccess.DIRECT,
+        default=PodAccess.DIRECT,
         description="direct: ask API pods at their address. proxy: through the API server, for an operator that runs"
         " where pod addresses cannot be reached; needs the right to get pods/proxy.",
     )
     leader_election: bool = Field(
-        True, description="Write only while holding the Lease. Switch it off only where one operator runs for sure."
+        default=True,
+        description="Write only while holding the Lease. Switch it off only where one operator runs for sure.",
     )
     lease_namespace: str = Field(
-        "", max_length=63, description="Namespace of the Lease. Empty: the namespace of the login."
+        default="", max_length=63, description="Namespace of the Lease. Empty: the namespace of the login."
     )
-    lease_name: str = Field("rag-operator", min_length=1, max_length=63, description="Name of the Lease.")
-    workers: int = Field(16, ge=1, le=256, description="RagServices that are reconciled at the same time.")
+    lease_name: str = Field(default="rag-operator", min_length=1, max_length=63, description="Name of the Lease.")
+    workers: int = Field(default=16, ge=1, le=256, description="RagServices that are reconciled at the same time.")
     resync_seconds: float = Field(
-        600,
+        default=600,
         ge=1,
         description="Seconds between two full comparisons of the caches with the API server: one paged LIST per kind."
         " The upper bound for noticing anything that no event told.",
     )
-    listen_address: str = Field("", description="Address that the two ports below listen on. Empty: all.")
-    metrics_port: int = Field(8080, ge=0, le=65535, description="TCP port of GET /metrics; 0 switches it off.")
+    listen_address: str = Field(default="", description="Address that the two ports below listen on. Empty: all.")
+    metrics_port: int = Field(default=8080, ge=0, le=65535, description="TCP port of GET /metrics; 0 switches it off.")
     health_port: int = Field(
-        8081,
+        default=8081,
         ge=0,
         le=65535,
         description="TCP port of GET /healthz, and of GET /debug/state for loopback only; 0 switches it off.",
     )
-    log_level: LogLevel = Field(LogLevel.INFO, description="DEBUG, INFO, WARNING or ERROR.")
-    log_format: LogFormat = Field(LogFormat.JSON, description="json (one object per line) or text.")
+    log_level: LogLevel = Field(default=LogLevel.INFO, description="DEBUG, INFO, WARNING or ERROR.")
+    log_format: LogFormat = Field(default=LogFormat.JSON, description="json (one object per line) or text.")
     kubeconfig: str = Field(
-        "",
+        default="",
         validation_alias=AliasChoices("KUBECONFIG", f"{PREFIX}KUBECONFIG", "kubeconfig"),
         description="Kubeconfig file, from KUBECONFIG. Empty: the pod's own service account, else ~/.kube/config.",
     )

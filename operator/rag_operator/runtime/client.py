@@ -78,9 +78,12 @@ class Client:
         return decode(await self._transport.call(request))
 
     async def get_bytes(self, path: str, *, kind: str = "", seconds: float | None = None) -> bytes:
-        """The raw answer at `path`: what a pod says through the API server's proxy, for example."""
+        """The raw body at `path`, whatever its HTTP status: what a pod says through the API server's proxy.
+
+        Raises ApiError when the API server itself refuses.
+        """
         self.reads["get"] += 1
-        request = Request(verb="get", method="GET", path=path, kind=kind, seconds=seconds)
+        request = Request(verb="get", method="GET", path=path, kind=kind, seconds=seconds, any_status=True)
         return await self._transport.call(request)
 
     async def list_pages(

@@ -29,6 +29,7 @@ OnChange = Callable[[Json | None, Json | None], None]
 RESUMES_BEFORE_LIST = 3
 STEADY_SECONDS = 5.0
 PAGED_TRIES = 2
+MAX_PAUSE_SECONDS = 60.0
 
 
 class Key(NamedTuple):
@@ -81,8 +82,10 @@ class Informer:
         """Set once the first LIST is in the cache; stays set."""
         self.lists = 0
         """LISTs that were taken over completely."""
-        self.last_contact = 0.0
+        self.last_contact = self._now()
         """Loop time at which the server was last heard of."""
+        self.last_activity = self._now()
+        """Loop time at which this loop last did anything, attempts in vain included: how a stuck loop is told."""
         self._client = client
         self._selection = (kind, namespace or None, label_selector, field_selector)
         self._trim = trim
@@ -188,7 +191,7 @@ class Informer:
         events = self._client.watch(*self._selection, resource_version=str(self._version), seconds=self._watch_seconds)
         async with contextlib.aclosing(events):  # type: ignore[type-var]
             async for event in events:
-                self.last_contact = self._now()
+                self.last_contact = self.last_activity = self._now()
                 self._take_event(event["type"], event["object"])
 
     def _take_event(self, change: str, obj: Json) -> None:
@@ -221,7 +224,7 @@ class Informer:
             log.warning("the server's versions went back", extra={"kind": self.kind.kind})
         self.lists += 1
         self._version = version
-        self.last_contact = self._now()
+        self.last_contact = self.last_activity = self._now()
         for key, obj in found.items():
             cached = self._objects.get(key)
             newer = cached is None or version_of(obj) > version_of(cached)
@@ -279,10 +282,12 @@ class Informer:
     async def _pause(self, error: RuntimeFault) -> None:
         pause = self._backoff.next()
         if isinstance(error, ApiError) and error.retry_after:
-            pause = max(pause, error.retry_after)
+            pause = max(pause, min(error.retry_after, MAX_PAUSE_SECONDS))
         level = logging.DEBUG if isinstance(error, ApiError) and error.is_gone else logging.WARNING
         log.log(level, "list or watch failed: %s", error, extra={"kind": self.kind.kind, "pause": round(pause, 1)})
+        self.last_activity = self._now()
         await asyncio.sleep(pause)
+        self.last_activity = self._now()
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

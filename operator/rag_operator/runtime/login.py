@@ -50,7 +50,7 @@ class Login:
     """Everything that a session needs. `server` has no trailing slash."""
 
     server: str
-    ssl: ssl.SSLContext | None = field(repr=False)
+    tls: ssl.SSLContext | None = field(repr=False)
     token: Token = field(repr=False)
     namespace: str = "default"
     proxy: str | None = None
@@ -80,7 +80,7 @@ def _from_service_account() -> Login:
     namespace = SERVICE_ACCOUNT.joinpath("namespace")
     return Login(
         server=found.host.rstrip("/"),
-        ssl=_tls(found),
+        tls=_tls(found),
         token=Token(lambda: f"Bearer {SERVICE_ACCOUNT.joinpath('token').read_text().strip()}"),
         namespace=namespace.read_text().strip() if namespace.exists() else "default",
     )
@@ -98,7 +98,7 @@ def _from_kubeconfig(path: str) -> Login:
     active = kube_config.list_kube_config_contexts(path)[1]["context"]
     return Login(
         server=found.host.rstrip("/"),
-        ssl=context,
+        tls=context,
         token=Token(lambda: _header(found), slow="BearerToken" in found.api_key),
         namespace=active.get("namespace") or "default",
         proxy=found.proxy or None,

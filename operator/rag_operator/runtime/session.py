@@ -27,7 +27,7 @@ def new_session(login: Login, user_agent: str = "rag-operator") -> aiohttp.Clien
         return await handler(request)
 
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=login.ssl or True, limit=0),
+        connector=aiohttp.TCPConnector(ssl=login.tls or True, limit=0),
         headers={"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "identity"},
         middlewares=(authorize,),
         proxy=login.proxy,

@@ -28,6 +28,7 @@ class Request:
     """What to send. `verb` and `kind` name it in metrics. `seconds` replaces the usual time-out.
 
     An `urgent` request (the Lease) passes the fence, does not wait because others were too fast, and is sent once.
+    With `any_status` an answer that is not the API server's own Status is returned whatever its HTTP status.
     """
 
     verb: str
@@ -39,6 +40,7 @@ class Request:
     content_type: str = PLAIN
     seconds: float | None = None
     urgent: bool = False
+    any_status: bool = False
 
     @property
     def writes(self) -> bool:
@@ -80,6 +82,8 @@ class Transport:
             if status < 300:
                 return answer
             error = refusal(status, headers, answer)
+            if request.any_status and not error.reason:
+                return answer
             if status != 429 or request.urgent or attempt == MAX_TRIES:
                 raise error
             self._close_gate(error.retry_after if error.retry_after is not None else 1.0)

@@ -1,0 +1,129 @@
+"""`rag-operator`: the composition root. The only place that builds Settings and hands out the clock."""
+
+import argparse
+import asyncio
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from .errors import InvalidSpec
+from .settings import PACKAGE_VERSION, LogFormat, Settings, variables
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit code: 0 well, 1 failed or found something, 2 wrong use."""
+    chosen = parser().parse_args(arguments)
+    command: Command = chosen.command
+    try:
+        return command(chosen)
+    except ValidationError as error:
+        for fault in error.errors(include_url=False, include_input=False):
+            print(f"setting {'.'.join(map(str, fault['loc']))}: {fault['msg']}", file=sys.stderr)
+        return 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        prog="rag-operator",
+        description="One RagService object becomes a RAG serving stack on Kubernetes.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_settings_help(),
+    )
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    run = commands.add_parser(
+        "run",
+        help="run the operator",
+        description="Run the operator with the current kubeconfig, or as a pod with its service account, until SIGTERM.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_settings_help(),
+    )
+    run.set_defaults(command=_run)
+
+    render = commands.add_parser(
+        "render",
+        help="print what a RagService becomes",
+        description="Print the children that the operator would make from the RagService in a file, without a cluster."
+        " ConfigMaps that it names are taken from the same file. Generated Secrets are not printed.",
+    )
+    render.add_argument(
+        "-f", "--file", required=True, metavar="FILE", help="YAML with one RagService; - for standard input"
+    )
+    render.set_defaults(command=_render)
+
+    crd = commands.add_parser(
+        "crd", help="write the CRDs", description="Write the CustomResourceDefinitions, generated from the models."
+    )
+    crd.add_argument(
+        "--directory", type=Path, default=Path("crds"), metavar="D", help="folder to write to (default: crds)"
+    )
+    crd.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file is not current")
+    crd.set_defaults(command=_crd)
+
+    version = commands.add_parser("version", help="print the version", description="Print the operator's version.")
+    version.set_defaults(command=_version)
+    return top
+
+
+def _settings_help() -> str:
+    lines = ["settings (environment):"]
+    for variable, default, meaning in variables():
+        lines.append(f"  {variable} (default: {default or 'empty'})")
+        lines += textwrap.wrap(meaning, 100, initial_indent="      ", subsequent_indent="      ")
+    return "\n".join(lines)
+
+
+# Each command imports what it needs: `crd` and `version` run without the libraries of the operator's loop.
+
+
+def _run(_: argparse.Namespace) -> int:
+    from .program import serve  # noqa: PLC0415
+    from .runtime import login, logs  # noqa: PLC0415
+
+    settings = Settings()
+    logs.configure(settings.log_level, json=settings.log_format is LogFormat.JSON)
+    try:
+        return asyncio.run(serve(settings, login.load(settings.kubeconfig), lambda: datetime.now(UTC)))
+    except (login.LoginError, OSError) as error:
+        print(f"rag-operator: {error}", file=sys.stderr)
+        return 1
+
+
+def _render(chosen: argparse.Namespace) -> int:
+    from .offline import render  # noqa: PLC0415
+
+    try:
+        text = sys.stdin.read() if chosen.file == "-" else Path(chosen.file).read_text(encoding="utf-8")
+        sys.stdout.write(render(text, Settings()))
+    except (InvalidSpec, OSError, UnicodeDecodeError) as error:
+        print(f"rag-operator: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _crd(chosen: argparse.Namespace) -> int:
+    from . import crd  # noqa: PLC0415
+
+    if not chosen.check:
+        crd.write(chosen.directory)
+        return 0
+    stale = crd.stale(chosen.directory)
+    for name in stale:
+        print(f"{chosen.directory / name} is not current: run `make manifests`", file=sys.stderr)
+    return 1 if stale else 0
+
+
+def _version(_: argparse.Namespace) -> int:
+    print(PACKAGE_VERSION)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

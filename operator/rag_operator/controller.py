@@ -1,0 +1,155 @@
+"""The control loop, wired: informers -> queue -> workers -> `reconcile`.
+
+    every change of a parent or child, each resync (low priority), a second look --> queue --> reconcile(namespace, name)
+
+The caches are filled before the Lease is held, so that taking over costs no LIST. Only workers write, and they start with
+the lead.
+"""
+
+import asyncio
+import logging
+import random
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+from prometheus_client.core import Metric
+
+from .cluster import KubernetesCluster, key_for, owner_key, watched
+from .reconcile import reconcile
+from .runtime import kinds
+from .runtime import metrics as meters
+from .runtime.client import Client
+from .runtime.informer import Informer
+from .runtime.logs import about
+from .runtime.metrics import Metrics
+from .runtime.workers import Outcome, Workers
+from .runtime.workqueue import WorkQueue
+from .settings import Settings
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+Key = tuple[str, str]
+STUCK_SECONDS = 150.0
+LONGEST_PASS_SECONDS = 300.0
+WITNESS_SECONDS = 2.0
+
+
+class Controller:
+    """Everything between the API server and `reconcile`. Made on the running event loop."""
+
+    def __init__(self, client: Client, settings: Settings, metrics: Metrics, now: Callable[[], datetime]) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._now = now
+        self._loop = asyncio.get_running_loop()
+        self.queue: WorkQueue[Key] = WorkQueue()
+        self.informers = {
+            part.kind.kind: Informer(
+                client,
+                part.kind,
+                namespace=settings.namespace,
+                label_selector=part.label_selector,
+                trim=part.trim,
+                index=owner_key,
+                on_change=self._changed,
+            )
+            for part in watched()
+        }
+        self.services = self.informers[kinds.RAG_SERVICE.kind]
+        self.cluster = KubernetesCluster(client, self.informers, settings)
+        self.working = False
+        metrics.observe(self._measure)
+
+    async def synced(self) -> None:
+        """Wait until every cache has been filled once."""
+        await asyncio.gather(*(informer.synced.wait() for informer in self.informers.values()))
+
+    async def work(self) -> None:
+        """Reconcile until cancelled."""
+        await self.synced()
+        self.working = True
+        workers = Workers(self.queue, self._handle, on_outcome=self._count)
+        await workers.run(self._settings.workers)
+
+    async def resync(self) -> None:
+        """Compare all caches with the server now and then, one after the other, and look at every service once."""
+        await self.synced()
+        while True:
+            pause = self._settings.resync_seconds * random.uniform(0.9, 1.1)  # noqa: S311 (spread, not secrecy)
+            for informer in self.informers.values():
+                await asyncio.sleep(pause / len(self.informers))
+                informer.resync()
+            for service in self.services.items():
+                self.queue.add((service["metadata"]["namespace"], service["metadata"]["name"]), low=True)
+
+    def witness(self, key: Key, version: int) -> None:
+        """Somebody else's watch saw this version of a RagService. When our own cache stays behind it, mistrust the cache."""
+        if not self.services.has_seen(version):
+            self._loop.call_later(WITNESS_SECONDS, self._compare, key, version)
+
+    def faults(self) -> list[str]:
+        """What is stuck."""
+        now = self._loop.time()
+        found = [
+            f"the cache of {name} does nothing"
+            for name, informer in self.informers.items()
+            if now - informer.last_activity > STUCK_SECONDS
+        ]
+        if self.queue.longest_active() > LONGEST_PASS_SECONDS:
+            found.append("a pass does not end")
+        return found
+
+    def state(self) -> Json:
+        """Queue and caches, for people; names and versions only."""
+        caches = {
+            name: {"objects": len(informer), "version": informer.version, "lists": informer.lists}
+            for name, informer in self.informers.items()
+        }
+        return {"working": self.working, "queue": self.queue.state(), "caches": caches}
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    async def _handle(self, key: Key) -> float | None:
+        with about(object="/".join(key), reconcile=secrets.token_hex(4)):
+            return await reconcile(key, self.cluster, self._settings, self._now)
+
+    def _changed(self, old: Json | None, new: Json | None) -> None:
+        """Both sides count: a child that changes hands concerns the former and the new service."""
+        for key in {key_for(obj) for obj in (old, new) if obj is not None}:
+            if key is not None:
+                self.queue.add(key)
+
+    def _compare(self, key: Key, version: int) -> None:
+        if not self.services.has_seen(version):
+            log.warning("the cache is behind; comparing it with the server", extra={"object": "/".join(key)})
+            self._metrics.lost.inc()
+            self.services.resync()
+            self.queue.add(key)
+
+    def _count(self, key: Key, outcome: Outcome) -> None:
+        self._metrics.reconciles.labels(outcome.result).inc()
+        self._metrics.seconds.observe(outcome.seconds)
+        self._metrics.waited.observe(outcome.waited)
+        log.debug("pass", extra={"object": "/".join(key), "result": outcome.result, "seconds": outcome.seconds})
+
+    def _measure(self) -> Iterator[Metric]:
+        yield from meters.of_caches(dict(self.informers), self._loop.time())
+        yield from meters.of_values(
+            {
+                "queue_depth": ("Keys whose turn it is.", self.queue.depth),
+                "queue_waiting": ("Keys that wait for their time.", self.queue.waiting),
+            }
+        )
+        counts = Counter(_ready(service) for service in self.services.items())
+        yield from meters.of_conditions("ragservices", "RagServices by their Ready condition.", dict(counts))
+
+
+def _ready(service: Json) -> str:
+    for condition in (service.get("status") or {}).get("conditions") or ():
+        if condition["type"] == "Ready":
+            return str(condition["status"])
+    return "Unknown"
