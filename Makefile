@@ -84,9 +84,11 @@ unit: venv ## The tests that need no cluster
 
 verify: venv ## Prove that the generated files are current
 	@$(BIN)/rag-operator crd --directory crds --check
+	@$(BIN)/python -m rag_operator.reference docs/api.md --check
 
-manifests: venv ## Generate the CRDs from the models
+manifests: venv ## Generate the CRDs and their reference from the models
 	@$(BIN)/rag-operator crd --directory crds
+	@$(BIN)/python -m rag_operator.reference docs/api.md
 
 golden: venv ## Rewrite the golden files of the rendered children; review the diff
 	RAG_GOLDEN_WRITE=1 $(PYTEST) tests/golden

@@ -37,7 +37,7 @@ class Auth(Part):
     mode: AuthMode = Field(
         default=AuthMode.API_KEY,
         description="APIKey: each request carries a key, which decides the tenant and roles. None: everybody who reaches"
-        " the API may ask, as the tenant of the documents.",
+        ' the API may ask, as the tenant "default" without roles.',
     )
     keys_secret_ref: ApiKeysReference | None = Field(
         default=None,
