@@ -1,16 +1,19 @@
 """Fixtures: one stand-in of Qdrant for all tests here, and a folder of mounted files for each."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.qdrant_standin.fixture import start_standin
 
 from . import corpus
-from .harness import KEY, Folder, api_key
+from .doubles import answering, source
+from .doubles import store as store_double
+from .harness import KEY, Api, Folder, api_key, revision, serving
 
 READ_KEY = "read-only-key-of-the-store"
 WRITE_KEY = "write-key-of-the-store"
@@ -44,3 +47,14 @@ def folder(tmp_path: Path) -> Folder:
     made = Folder(tmp_path)
     made.allow(api_key("default", KEY))
     return made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bodies(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
+    """One API for the many requests that are refused before any work; its store finds a text for everything."""
+    path = tmp_path_factory.mktemp("bodies")
+    made = Folder(path)
+    made.allow(api_key("default", KEY))
+    made.serve(revision())
+    async with store_double(answering(source("text"))) as url, serving(path, url) as api:
+        yield api

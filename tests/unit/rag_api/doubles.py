@@ -1,7 +1,8 @@
 """Doubles of what the API depends on: vector stores and generators that misbehave in ways a real one would not on demand."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+import copy
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -33,9 +34,9 @@ def source(text: str, tenant: str = "default", **fields: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def store(query: Handler, *, chunks: int = 0) -> AsyncIterator[str]:
+async def store(query: Handler, *, middlewares: Sequence[Any] = ()) -> AsyncIterator[str]:
     """A double of a vector store whose collections are all right and whose queries are answered by the handler."""
-    stamp = CollectionStamp(version="v1", content_hash="c", identity=SPOKEN, chunks=chunks, complete=True)
+    stamp = CollectionStamp(version="v1", content_hash="c", identity=SPOKEN, complete=True)
 
     async def collection(_request: web.Request) -> web.Response:
         config = {"metadata": {METADATA_KEY: stamp.model_dump(by_alias=True)}}
@@ -44,7 +45,7 @@ async def store(query: Handler, *, chunks: int = 0) -> AsyncIterator[str]:
     async def ready(_request: web.Request) -> web.Response:
         return web.Response(text="all shards are ready")
 
-    app = web.Application()
+    app = web.Application(middlewares=middlewares)
     app.router.add_get("/readyz", ready)
     app.router.add_get("/collections/{name}", collection)
     app.router.add_post("/collections/{name}/points/query", query)
@@ -81,7 +82,7 @@ class Script:
         try:
             for step in self.steps:
                 if isinstance(step, BaseException):
-                    raise step
+                    raise copy.copy(step)  # a shared one would collect the tracebacks of all
                 if step is ...:
                     await asyncio.Event().wait()
                 elif isinstance(step, int | float):

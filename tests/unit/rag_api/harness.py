@@ -198,7 +198,8 @@ async def serving(
     settings = Settings(ApiEnvironment(**values), qdrant_key, "1.2.3", "abc")
     application = create_app(settings, seams)
     host = server(application, settings)
-    with socket.socket() as listener:
+    # The protocol is named, because asyncio switches Nagle's algorithm off only then.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -4,6 +4,8 @@ import signal
 import sys
 
 from pydantic import ValidationError
+from pydantic.alias_generators import to_snake
+from rag_contract.environment import ApiEnvironment
 
 from .app import create_app
 from .server import server
@@ -19,8 +21,8 @@ def main() -> int:
         settings = load()
     except ValidationError as error:
         for each in error.errors(include_input=False, include_url=False):
-            field = ".".join(str(part) for part in each["loc"]).upper()
-            sys.stderr.write(f"RAG_API_{field}: {each['msg']}\n")
+            field = ".".join(str(part) for part in each["loc"])
+            sys.stderr.write(f"{ApiEnvironment.prefix}{to_snake(field).upper()}: {each['msg']}\n")
         return 2
     configure_logging(settings.environment.log_level)
     host = server(create_app(settings), settings)

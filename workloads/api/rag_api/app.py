@@ -140,6 +140,8 @@ def _slow(settings: Settings, lifespan: Callable[[FastAPI], AbstractAsyncContext
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # Its spans and logs would hold the text of exceptions; our own telemetry is in `telemetry`.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
         lifespan=lifespan,
     )
 

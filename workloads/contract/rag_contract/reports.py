@@ -49,7 +49,10 @@ class ModelsCurrent(Contract):
 
 
 class ReadyCheck(Contract):
-    """One check of `GET /ready`: `message` says what is wrong and what to do, empty when `ok`."""
+    """One check of `GET /ready`: `message` says what is wrong and what to do.
+
+    Beside `ok` it is empty, or a warning: a broken update was refused and the last good one still serves.
+    """
 
     name: Literal["releases", "vector_store", "collections", "api_keys", "draining", "model"]
     ok: bool
