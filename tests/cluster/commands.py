@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import subprocess
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -42,6 +43,23 @@ def run(
         text = "\n".join((done.stdout + done.stderr).strip().splitlines()[-25:])
         raise BenchError(f"{' '.join(words[:6])} ended with {done.returncode}:\n{text}")
     return done
+
+
+def write_changed(path: Path, text: str) -> None:
+    """Write `text` to `path` unless it is there already: some programs end when their file is touched."""
+    if not path.exists() or path.read_text() != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def answers(url: str) -> bool:
+    """Whether a plain HTTP `url` answers with success, asked without any proxy."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=2):
+            return True
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from .commands import Words, run
+from .commands import Words, run, write_changed
 from .pki import Authority
 from .processes import Processes
 from .report import BenchError
@@ -203,7 +203,7 @@ class ControlPlane:
     def _write_files(self) -> None:
         plane, authority = self.plane, self.authority
         (plane.folder / "log").mkdir(parents=True, exist_ok=True)
-        (plane.folder / "audit-policy.json").write_text(json.dumps(AUDIT_POLICY))
+        write_changed(plane.folder / "audit-policy.json", json.dumps(AUDIT_POLICY))
         names = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost")
         addresses = dict.fromkeys(("127.0.0.1", plane.address, plane.kubernetes_service))
         alternatives = tuple(f"DNS:{name}" for name in names) + tuple(f"IP:{address}" for address in addresses)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-import urllib.request
 from pathlib import Path
 
+from .commands import answers, write_changed
 from .control_plane import ControlPlane
 from .network import Link
 from .processes import Processes
@@ -49,7 +49,7 @@ class Dns:
             self._plane.authority.kubeconfig(config, self._plane.plane.server, "dns", "/CN=rag-bench-dns")
         documents = json.dumps({"apiVersion": "v1", "kind": "List", "items": [ROLE, BINDING]})
         self._plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=documents)
-        (folder / "Corefile").write_text(self._corefile(config))
+        write_changed(folder / "Corefile", self._corefile(config))
         self._processes.start("coredns", [*self._link.enter(), program, "-conf", folder / "Corefile"])
         self._wait_ready()
 
@@ -74,15 +74,7 @@ class Dns:
     def _wait_ready(self, timeout: float = 20.0) -> None:
         url = f"http://{self._settings.node_address}:8181/ready"
         deadline = time.monotonic() + timeout
-        while not _answers(url):
+        while not answers(url):
             if self._processes.pid("coredns") is None or time.monotonic() > deadline:
                 raise BenchError("CoreDNS is not ready:\n" + self._processes.tail("coredns"))
             time.sleep(0.1)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False

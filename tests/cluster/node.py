@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from . import archive, cgroups, leftovers, packages
-from .commands import Words, run
+from .commands import Words, answers, run, write_changed
 from .control_plane import ControlPlane
 from .network import Link
 from .pki import Authority
@@ -58,8 +58,8 @@ class Node:
         self.start_containerd()
         self._import_pause(pause)
         self.start_kubelet()
-        self.start_kube_proxy()
         self._wait_ready()
+        self.start_kube_proxy()
 
     def start_containerd(self) -> None:
         """Start containerd and wait for its socket to answer."""
@@ -89,6 +89,12 @@ class Node:
         """Start kube-proxy; its nftables table is the namespace's own."""
         command: Words = [*self._link.enter(), self._plane.plane.programs / "kube-proxy"]
         self._processes.start("kube-proxy", [*command, f"--config={self._folder / 'kube-proxy.json'}"])
+        deadline = time.monotonic() + 20
+        while not answers(f"http://{self._settings.node_address}:10256/healthz"):
+            self._fail_when_gone("kube-proxy")
+            if time.monotonic() > deadline:
+                raise BenchError("kube-proxy is not ready:\n" + self._processes.tail("kube-proxy"))
+            time.sleep(0.1)
 
     def down(self) -> None:
         """End the node's programs and every container, remove its packet rules and cgroups.
@@ -138,7 +144,7 @@ class Node:
             "resolv.conf": _usable_resolvers(Path("/etc/resolv.conf").read_text()),
         }
         for name, text in files.items():
-            (self._folder / name).write_text(text)
+            write_changed(self._folder / name, text)  # kube-proxy ends when its file is written
 
     def _kubeconfig(self, authority: Authority, name: str, subject: str) -> None:
         path = self._folder / f"{name}.kubeconfig"
@@ -229,7 +235,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
             "clusterCIDR": settings.pod_cidr,
             "hostnameOverride": settings.node_name,
             "bindAddress": settings.node_address,
-            "healthzBindAddress": "127.0.0.1:10256",
+            "healthzBindAddress": f"{settings.node_address}:10256",
             "metricsBindAddress": "127.0.0.1:10249",
             "clientConnection": {"kubeconfig": str(self._folder / "kube-proxy.kubeconfig")},
             # The table's size belongs to the whole machine; a namespace may not set it.
@@ -258,7 +264,7 @@ table ip {table} {{
         while True:
             if self._plane.kubectl("get", "node", self._settings.node_name, path, check=False) == "True":
                 return
-            for name in ("containerd", "kubelet", "kube-proxy"):
+            for name in ("containerd", "kubelet"):
                 self._fail_when_gone(name)
             if time.monotonic() > deadline:
                 raise BenchError("the node is not Ready:\n" + self._processes.tail("kubelet"))
