@@ -9,7 +9,7 @@ from .screen import Screen
 _KEY = f"$(kubectl get secret {SERVICE}-client-key -n {NAMESPACE} -o go-template='{{{{index .data \"api-key\" | base64decode}}}}')"
 _FORWARD = f"kubectl port-forward -n {NAMESPACE} service/{SERVICE}-api 8000:80 >/dev/null & sleep 2"
 _CURL = """curl -s localhost:8000/query -H "authorization: Bearer $KEY" -H 'content-type: application/json' \\
-  -d '{"question": "When is salary paid?"}'"""
+  -d '{"question": "When is salary paid?"}'; echo; kill $!"""
 _ANOTHER = '{"spec":{"prompt":{"version":"answer-v2","refusal":"The handbook does not say."}}}'
 _FIRST = '{"spec":{"prompt":{"version":"answer-v1","refusal":"I could not find an answer to that in the handbook."}}}'
 
@@ -20,20 +20,33 @@ def next_steps(cluster: str, curl: bool) -> list[tuple[str, list[str]]]:
     demo = "" if cluster == "bench" else f" --cluster {cluster}"
     space = f"-n {NAMESPACE}"
     patch = f"kubectl patch ragservice {SERVICE} {space} --type=merge -p"
+    served = f"kubectl wait ragservice/{SERVICE} {space} --for=jsonpath='{{.status.prompt}}'"
     look = [
         f"kubectl get ragservices {space} -o wide",
         f"kubectl describe ragservice {SERVICE} {space}",
         f"kubectl get pods,services,jobs,ragrevisions {space}",
-        f"kubectl logs deployment/{SERVICE}-api {space}",
+        f"kubectl logs deployment/{SERVICE}-api {space} --tail=3",
     ]
     by_curl = [f"KEY={_KEY}", _FORWARD, _CURL] if curl else []
     return [
         ("Look at it", [*([] if cluster == "current" else [f'eval "$(make -s cluster-env{make})"']), *look]),
         ("Ask it yourself", [f'.venv/bin/python -m tests.demo{demo} --ask "When is salary paid?"', *by_curl]),
-        ("Break it: it comes back", [f"kubectl delete deployment {SERVICE}-api {space}", f"kubectl get pods {space}"]),
         (
-            "Another prompt, then back to the first, without a restart",
-            [f"{patch} '{_ANOTHER}'", f"kubectl get ragservices,ragrevisions {space}", f"{patch} '{_FIRST}'"],
+            "Another prompt, then back to the first: the same pods, no restart",
+            [
+                f"{patch} '{_ANOTHER}'",
+                f"{served}=answer-v2 --timeout=30s && kubectl get ragservices,ragrevisions {space}",
+                f"{patch} '{_FIRST}'",
+                f"{served}=answer-v1 --timeout=30s && kubectl get ragservices,pods {space}",
+            ],
+        ),
+        (
+            "Break it: it comes back",
+            [
+                f"kubectl delete deployment {SERVICE}-api {space}",
+                f"kubectl get deployments {space}",
+                f"kubectl wait ragservice/{SERVICE} {space} --for=condition=Ready --timeout=60s",
+            ],
         ),
         ("Stop", [f"make undeploy{make}", *([] if cluster == "current" else [f"make cluster-down{make}"])]),
     ]

@@ -123,8 +123,11 @@ def show(screen: Screen, question: Question, reply: Reply) -> None:
 
 
 def _reachable(address: str, port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
-        return True
+    """Tries for about three seconds: the node's proxy learns of a new endpoint a moment after the pod is ready."""
+    for _ in range(3):
+        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
+            return True
+        time.sleep(0.1)
     return False
 
 
