@@ -14,6 +14,7 @@ OPERATOR_NAMESPACE = "rag-operator-system"
 NAMESPACE = "rag-demo"
 SAMPLE = "config/samples/handbook.yaml"
 SERVICE = "handbook"
+CRD = "ragservices.ragserving.dev"
 SOURCE = "ragserving.dev/demo-source"
 """Annotation: hash of what the images are built from. With another hash the pods are made anew."""
 
@@ -83,6 +84,11 @@ def apply_sample(kubectl: Kubectl) -> None:
 
 def remove_sample(kubectl: Kubectl) -> None:
     """Delete the demonstration's namespace with everything in it, its volume too, and wait until it is gone."""
+    if kubectl.get("crd", CRD) and kubectl.get("namespace", NAMESPACE):
+        # The pods first: the namespace controller would look again only after half of their grace period.
+        kubectl.run(
+            "delete", "ragservices", "--all", "-n", NAMESPACE, "--cascade=foreground", "--timeout=120s", seconds=130
+        )
     kubectl.run("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s", seconds=130)
 
 
@@ -91,7 +97,7 @@ def undeploy(place: Place, kubectl: Kubectl, screen: Screen) -> None:
     if not place.answers():
         screen.step("no cluster answers: nothing to remove")
         return
-    if kubectl.get("crd", "ragservices.ragserving.dev"):
+    if kubectl.get("crd", CRD):
         screen.step("deleting all RagServices (volumes with deletionPolicy Retain stay)")
         kubectl.run("delete", "ragservices", "--all", "--all-namespaces", "--timeout=120s", seconds=130)
     screen.step(f"deleting namespace {NAMESPACE}, the operator and the CRDs")
