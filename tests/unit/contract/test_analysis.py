@@ -55,7 +55,7 @@ GOLDEN = [
     ("…!?", "", "56546d2909af6040", "56546d2909af6040"),
 ]
 
-WORDS = "nghỉ phép năm lương được người đường thẻ an toàn the of leave Café IT 12,5 naïve's ŷ ﬁ İ ß 日本 x̂y"
+WORDS = "nghỉ phép năm lương được người đường thẻ an toàn the of leave Café IT 12,5 naïve's ŷ ﬁ İ ß 日本 x̂y آب"
 SYLLABLES = tuple(WORDS.split())
 
 

@@ -140,6 +140,11 @@ def test_a_document_without_meta_takes_path_heading_and_default_tenant() -> None
     assert _document(Meta()).title == "leave.en"
 
 
+def test_long_titles_and_headings_are_cut_because_every_chunk_carries_them() -> None:
+    made = _document(Meta(title="t" * 1000), "h" * 1000)
+    assert (made.title, made.sections[0].headings) == ("t" * 300, ("h" * 300,))
+
+
 @pytest.mark.parametrize(
     ("meta", "message"),
     [
@@ -147,6 +152,8 @@ def test_a_document_without_meta_takes_path_heading_and_default_tenant() -> None
         (Meta(roles=("",)), "roles: a name"),
         (Meta(tenant="x" * 64), "tenant: a name"),
         (Meta(url="javascript:alert(1)"), "only http and https"),
+        (Meta(url="https://e.example/" + "x" * 2048), "at most 2048"),
+        (Meta(id="x" * 2049), "at most 2048"),
     ],
 )
 def test_a_document_that_may_not_stand(meta: Meta, message: str) -> None:

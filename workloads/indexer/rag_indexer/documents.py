@@ -9,6 +9,9 @@ from .errors import Unreadable
 MAX_NAME = 63
 MAX_ROLES = 32
 MAX_TITLE = 300
+"""Characters of a title or heading that are kept: every chunk below carries them."""
+MAX_ADDRESS = 2048
+"""Characters of an id or a URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,8 @@ def document(path: str, parsed: Parsed, default_tenant: str) -> Document:
     for what, name in [("tenant", meta.tenant or default_tenant), *(("roles", role) for role in roles)]:
         if not name or len(name) > MAX_NAME:
             raise Unreadable(f"{what}: a name has 1 to {MAX_NAME} characters")
+    if len(meta.id or path) > MAX_ADDRESS or len(meta.url or "") > MAX_ADDRESS:
+        raise Unreadable(f"id and url: at most {MAX_ADDRESS} characters")
     if meta.url and not meta.url.startswith(("https://", "http://")):
         raise Unreadable("url: only http and https addresses are shown to readers")
     title = meta.title or _first_heading(parsed.sections) or path.rsplit("/", 1)[-1].rsplit(".", 1)[0]
@@ -85,4 +90,5 @@ def _first_heading(sections: list[Section]) -> str | None:
 
 def _below(title: str, headings: tuple[str, ...]) -> tuple[str, ...]:
     """The path without a first heading that only repeats the title."""
-    return headings[1:] if headings and headings[0] == title else headings
+    below = headings[1:] if headings and headings[0] == title else headings
+    return tuple(heading[:MAX_TITLE] for heading in below)
