@@ -70,7 +70,9 @@ async def reconcile(key: Key, cluster: Cluster, settings: Settings, clock: Clock
     plan = make_plan(observed)
     problem = first_problem(observed, plan)
     refusals: list[Refusal] = []
-    if problem is None:
+    if problem is not None:
+        plan = plan.held()
+    else:
         observed, built, refusals = await _apply_all(observed, plan, cluster, settings)
     table = plan.table.table_hash()
     answers = await cluster.ask(observed.pods_of(names.COMPONENT_API), table)

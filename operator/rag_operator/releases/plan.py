@@ -10,7 +10,7 @@ which number it serves, so that an edit by hand is undone and a lost table comes
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -64,16 +64,19 @@ class Plan:
     table: ReleaseTable
     retained: tuple[Revision, ...]
     history: tuple[Revision, ...]
+    before: Revision | None
+    """What was served until this pass."""
 
     @property
     def serving(self) -> Revision | None:
         """The revision that takes the requests, None before the first."""
         return self.table.revisions[0] if self.table.revisions else None
 
-    @property
-    def settled(self) -> bool:
-        """The declared content is what is served."""
-        return self.desired is not None
+    def held(self) -> "Plan":
+        """The same plan with nothing new released: what was served until now goes on."""
+        revisions = (self.before,) if self.before is not None else ()
+        table = self.table.model_copy(update={"revisions": revisions})
+        return replace(self, desired=None, table=table, retained=self.history)
 
 
 def make_plan(observed: Observed) -> Plan:
@@ -95,7 +98,8 @@ def make_plan(observed: Observed) -> Plan:
     if prompt is not None and verified is not None:
         content = Revision(number=1, weight=FULL, prompt=prompt, index=verified, model=model, retrieval=retrieval)
         desired = _numbered(content, observed, history, live)
-    serving = desired or _serving(observed, history, live)
+    before = _serving(observed, history, live)
+    serving = desired or before
     table = ReleaseTable(service=observed.service.metadata.name, revisions=(serving,) if serving else ())
     return Plan(
         prompt=prompt,
@@ -108,6 +112,7 @@ def make_plan(observed: Observed) -> Plan:
         table=table,
         retained=_retained(history, serving, spec.release.history),
         history=tuple(history.values()),
+        before=before,
     )
 
 
