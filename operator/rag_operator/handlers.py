@@ -33,11 +33,19 @@ class KopfHost:
     `on_exit(True)` says that kopf has ended too often: the process should end.
     """
 
-    def __init__(self, login: Login, namespace: str, witness: Witness, on_exit: Callable[[bool], None]) -> None:
+    def __init__(
+        self,
+        login: Login,
+        namespace: str,
+        witness: Witness,
+        on_exit: Callable[[bool], None],
+        backoff: Backoff | None = None,
+    ) -> None:
         self._login = login
         self._namespace = namespace
         self._witness = witness
         self._on_exit = on_exit
+        self._backoff = backoff or Backoff(first=1.0, cap=30.0)
         self._home = asyncio.get_running_loop()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
@@ -57,7 +65,6 @@ class KopfHost:
 
     async def _supervise(self) -> None:
         budget = RestartBudget(MAX_EXITS, EXITS_WITHIN_SECONDS, asyncio.get_running_loop().time)
-        backoff = Backoff(first=1.0, cap=30.0)
         while not self._stop.is_set():
             try:
                 await self._operator()
@@ -71,7 +78,7 @@ class KopfHost:
             self._tell(self._on_exit, not more)
             if not more:
                 return
-            await asyncio.sleep(backoff.next())
+            await asyncio.sleep(self._backoff.next())
 
     async def _operator(self) -> None:
         clusterwide = not self._namespace

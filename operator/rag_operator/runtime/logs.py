@@ -29,8 +29,15 @@ def current(name: str) -> str:
 
 
 def fields(record: logging.LogRecord) -> dict[str, Any]:
-    """What is known beside the message: the context, and what the call gave as `extra`."""
-    extra = {key: value for key, value in vars(record).items() if key not in _STANDARD and not key.startswith("k8s_")}
+    """What is known beside the message: the context, and the plain values that the call gave as `extra`.
+
+    Libraries put whole objects there; those stay out of the log.
+    """
+    extra = {
+        key: value
+        for key, value in vars(record).items()
+        if key not in _STANDARD and isinstance(value, str | int | float | bool)
+    }
     return (_context.get() or {}) | extra
 
 
