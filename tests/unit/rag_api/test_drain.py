@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from rag_api.app import Seams
+from rag_api.drain import LAST_WORDS_SECONDS
 from rag_api.generator import Piece
 from rag_contract.environment import ApiEnvironment
 
@@ -47,7 +48,8 @@ async def test_at_the_deadline_a_stream_ends_with_an_error_that_says_ask_again(f
         async with api.stream("Anything?") as response:
             await response.content.readuntil(b"first")
             api.host.handle_exit(signal.SIGTERM, None)
-            told = events((await response.content.read()).decode().split("\n\n", 1)[1])
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                told = events((await response.content.read()).decode().split("\n\n", 1)[1])
         answer = await query
     assert names(told) == ["error"]
     assert (told[0][1]["code"], told[0][1]["retryable"]) == ("DRAINING", True)
