@@ -8,12 +8,13 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 
-from . import images, leftovers, packages
+from . import images, packages
 from .commands import locked
 from .control_plane import ControlPlane, Plane
 from .dns import Dns
 from .engine import Engine
 from .kwok import Kwok
+from .leftovers import Leftovers, unmount_below
 from .network import Link
 from .node import Node
 from .processes import Processes
@@ -50,6 +51,7 @@ class Bench:
         self.programs = Programs(settings, report)
         self.root = os.geteuid() == 0
         self.link = Link(settings, self.processes)
+        self.leftovers = Leftovers(settings.cache, settings.link)
 
     def up(self, parts: tuple[str, ...]) -> None:
         """Start `parts`. What runs already is left as it is; what this call started ends again when it fails."""
@@ -75,7 +77,7 @@ class Bench:
 
     def engine(self) -> Engine:
         """The Docker Engine of this bench, running or not."""
-        return Engine(self.settings, self.processes, self.report)
+        return Engine(self.settings, self.processes, self.leftovers, self.report)
 
     def images(self, wanted: Sequence[str]) -> None:
         """Build the project's images (all when `wanted` is empty) and put them on the node if it runs."""
@@ -144,7 +146,7 @@ class Bench:
 
     def node(self) -> Node:
         """The node of this bench, running or not."""
-        return Node(self.settings, self.processes, self.link, self.control_plane())
+        return Node(self.settings, self.link, self.control_plane(), self.leftovers)
 
     def _kwok_up(self) -> None:
         folder = self.programs.kwok()
@@ -216,6 +218,7 @@ class Bench:
                 self.report.line(f"stopped {name}")
         if self.root:
             self.link.down()
-            leftovers.remove(self.settings.state, self.settings.cgroup)
+            unmount_below(self.settings.state)
+            self.leftovers.remove()
         if self.settings.state.exists():
             shutil.rmtree(self.settings.state)

@@ -15,11 +15,20 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import leftovers, packages
+from . import cgroups, packages
 from .commands import Words, run
+from .leftovers import Leftovers, with_folders
 from .processes import Processes
 from .report import BenchError, Report
 from .settings import Settings
+
+# Where dockerd and its containerd write by their nature -> folder under the bench's state.
+OWN_FOLDERS = {
+    "/run/containerd": "run-containerd",
+    "/run/docker": "run-docker",
+    "/run/runc": "run-runc",
+    "/opt/containerd": "opt-containerd",
+}
 
 
 class Docker:
@@ -53,8 +62,9 @@ class Docker:
 class Engine:
     """Starts and stops the bench's dockerd (root only)."""
 
-    def __init__(self, settings: Settings, processes: Processes, report: Report) -> None:
+    def __init__(self, settings: Settings, processes: Processes, leftovers: Leftovers, report: Report) -> None:
         self._settings = settings
+        self._leftovers = leftovers
         self._processes = processes
         self._report = report
 
@@ -87,21 +97,21 @@ class Engine:
                 docker("rm", "--force", "--volumes", *containers, check=False)
             docker("network", "prune", "--force", check=False)
             self._processes.stop("dockerd", grace=20)
+        cgroups.kill(f"{settings.cgroup}-docker")
+        cgroups.remove(f"{settings.cgroup}-docker")
         if Path(f"/sys/class/net/{settings.docker_bridge}").exists():
             run(["ip", "link", "delete", settings.docker_bridge], check=False)
 
     def _command(self) -> Words:
         settings = self._settings
         # dockerd would take the machine's containerd when it finds its socket: show it a folder of ours.
-        own = settings.state / "docker" / "run-containerd"
-        own.mkdir(parents=True, exist_ok=True)
-        leftovers.make_folder(settings.state, Path("/run/containerd"))
-        script = 'mount --bind "$1" /run/containerd && shift && exec "$@"'
-        namespace: Words = ["unshare", "--mount", "--propagation", "slave", "sh", "-ec", script, "sh", own]
-        return [
-            *namespace,
+        folders = {target: settings.state / "docker" / name for target, name in OWN_FOLDERS.items()}
+        for target, source in folders.items():
+            source.mkdir(parents=True, exist_ok=True)
+            self._leftovers.make_folder(Path(target))
+        command: Words = [
             packages.find("dockerd") or "dockerd",
-            f"--data-root={settings.cache / 'docker'}",
+            f"--data-root={settings.cache / settings.docker_data}",
             f"--exec-root={settings.state / 'docker'}",
             f"--pidfile={settings.state / 'docker' / 'dockerd.pid'}",
             f"--host={settings.docker_host}",
@@ -115,6 +125,7 @@ class Engine:
             "--ip-forward=false",
             f"--cgroup-parent=/{settings.cgroup}-docker",
         ]
+        return with_folders(folders, command)
 
     def _wait(self, docker: Docker, timeout: float = 40.0) -> None:
         deadline = time.monotonic() + timeout

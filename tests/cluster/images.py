@@ -119,6 +119,17 @@ def load(docker: Docker, images: Sequence[str], ctr: Sequence[str], report: Repo
         return
     with report.step(f"loading {', '.join(wanted)} on the node"):
         _pipe(docker.words("save", *wanted), [*ctr, "images", "import", "-"], docker)
+        _forget_old(ctr)
+    docker("image", "prune", "--force", check=False)
+
+
+def _forget_old(ctr: Sequence[str]) -> None:
+    """Drop the node's images that no name leads to any more: each build would leave one. What runs goes on."""
+    listed = [line.split()[0] for line in run([*ctr, "images", "list"]).stdout.splitlines()[1:]]
+    current = set(_on_node(ctr).values())
+    old = [name for name in listed if name.startswith("sha256:") and name not in current]
+    if old:
+        run([*ctr, "images", "remove", *old], check=False)
 
 
 def _on_node(ctr: Sequence[str]) -> dict[str, str]:

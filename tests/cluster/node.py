@@ -14,12 +14,13 @@ import signal
 import time
 from pathlib import Path
 
-from . import archive, cgroups, leftovers, packages
+from . import archive, cgroups, packages
 from .commands import Words, answers, run, write_changed
 from .control_plane import ControlPlane
+from .leftovers import Leftovers
 from .network import Link
 from .pki import Authority
-from .processes import Processes, end, start_time
+from .processes import end, start_time
 from .report import BenchError
 from .settings import Settings
 
@@ -31,6 +32,7 @@ OWN_FOLDERS = {
     "/var/log/containers": "container-logs",
     "/run/containerd": "containerd-run",
     "/run/netns": "netns",
+    "/run/runc": "runc",
     "/etc/cni/net.d": "cni-config",
 }
 
@@ -38,9 +40,10 @@ OWN_FOLDERS = {
 class Node:
     """Starts and stops what makes this machine a node of the bench."""
 
-    def __init__(self, settings: Settings, processes: Processes, link: Link, control_plane: ControlPlane) -> None:
+    def __init__(self, settings: Settings, link: Link, control_plane: ControlPlane, leftovers: Leftovers) -> None:
         self._settings = settings
-        self._processes = processes
+        self._processes = control_plane.processes
+        self._leftovers = leftovers
         self._link = link
         self._plane = control_plane
         self._folder = settings.state / "node"
@@ -116,14 +119,14 @@ class Node:
         return Path("/run/containerd/containerd.sock")
 
     def _mount_folders(self) -> None:
-        settings, inside = self._settings, self._link.enter()
+        inside = self._link.enter()
         mounted = Path(f"/proc/{self._link.pid}/mountinfo").read_text()
         for target, name in OWN_FOLDERS.items():
             source = self._folder / name
             source.mkdir(parents=True, exist_ok=True)
             if f" {target} " in mounted:
                 continue
-            leftovers.make_folder(settings.state, Path(target))
+            self._leftovers.make_folder(Path(target))
             run([*inside, "mount", "--bind", source, target])
             # Mounts of pods must reach containerd's view of these folders and back.
             run([*inside, "mount", "--make-rshared", target])
@@ -223,7 +226,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
             "syncFrequency": "10s",
             "serializeImagePulls": False,
             "shutdownGracePeriod": "0s",
-            "enableServer": True,
+            "volumePluginDir": str(self._folder / "plugins"),
         }
 
     def _kube_proxy_config(self) -> dict[str, object]:
@@ -245,7 +248,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
     def _masquerade(self) -> None:
         """Let pods reach what this machine reaches, under this machine's address."""
         settings = self._settings
-        leftovers.set_forwarding(settings.state)
+        self._leftovers.need_forwarding()
         table = settings.nft_table
         rules = f"""table ip {table}
 delete table ip {table}

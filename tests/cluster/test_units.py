@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from . import archive, leftovers
+from . import archive
 from .bench import PARTS, expand
 from .kwok import gpu_node
+from .leftovers import Leftovers
 from .processes import Processes, start_time
 from .report import BenchError
 from .settings import from_environment
@@ -94,14 +95,42 @@ def test_a_process_that_ignores_the_signal_is_killed(tmp_path: Path) -> None:
     assert start_time(pid) is None
 
 
-def test_only_folders_that_were_missing_are_made_and_noted(tmp_path: Path) -> None:
-    (tmp_path / "there").mkdir()
+def test_only_folders_that_were_missing_are_made_and_removed_again(tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    notes = Leftovers(tmp_path / "cache", "one", tmp_path / "forwarding")
 
-    leftovers.make_folder(tmp_path, tmp_path / "there")
-    leftovers.make_folder(tmp_path, tmp_path / "there" / "a" / "b")
+    notes.make_folder(there)
+    notes.make_folder(there / "a" / "b")
+    notes.remove()
 
-    notes = (tmp_path / leftovers.NOTES).read_text().splitlines()
-    assert [str(tmp_path / "there" / "a" / "b"), str(tmp_path / "there" / "a")] == notes
+    assert there.is_dir()
+    assert [] == list(there.iterdir())
+
+
+def test_forwarding_is_switched_back_when_the_last_bench_goes(tmp_path: Path) -> None:
+    forwarding = tmp_path / "forwarding"
+    forwarding.write_text("0\n")
+    one, two = (Leftovers(tmp_path / "cache", name, forwarding) for name in ("one", "two"))
+
+    one.need_forwarding()
+    two.need_forwarding()
+    assert "1" == forwarding.read_text().strip()
+    one.remove()
+    assert "1" == forwarding.read_text().strip()
+    two.remove()
+    assert "0" == forwarding.read_text().strip()
+
+
+def test_forwarding_that_was_on_stays_on(tmp_path: Path) -> None:
+    forwarding = tmp_path / "forwarding"
+    forwarding.write_text("1\n")
+    notes = Leftovers(tmp_path / "cache", "one", forwarding)
+
+    notes.need_forwarding()
+    notes.remove()
+
+    assert "1" == forwarding.read_text().strip()
 
 
 def test_an_image_archive_is_the_same_for_the_same_program(tmp_path: Path) -> None:
