@@ -52,6 +52,15 @@ def _index_job(facts: Facts) -> Verdict:
 def _index_failed(facts: Facts, job: Json, name: str) -> Verdict:
     """The indexer's own word first, then what happened to its pod, then the Job's."""
     again = f"It is tried again every few minutes; delete the Job {name} to try at once."
+    failed = [c for c in job["status"]["conditions"] if c["type"] == "Failed"]
+    if any(c.get("reason") == "DeadlineExceeded" for c in failed):
+        seconds = facts.observed.service.spec.index.deadline_seconds
+        return Verdict(
+            FALSE,
+            Reason.DeadlineExceeded,
+            f"Job {name} took longer than spec.index.deadlineSeconds ({seconds}): raise it, or index fewer documents."
+            f" {again}",
+        )
     result = index_result(facts.observed, facts.plan.index) if facts.plan.index else None
     if result is not None and result.outcome == "Failed":
         known = result.reason in set(Reason)
@@ -61,7 +70,7 @@ def _index_failed(facts: Facts, job: Json, name: str) -> Verdict:
     fault = facts.pod_fault(_pods_of_job(facts, name))
     if fault is not None:
         return Verdict(FALSE, Reason.IndexFailed, f"{fault.message} {again}")
-    words = [c.get("message", "") for c in job["status"]["conditions"] if c["type"] == "Failed"]
+    words = [c.get("message", "") for c in failed]
     return Verdict(FALSE, Reason.IndexFailed, f"Job {name} failed: {short(' '.join(words))}. {again}")
 
 

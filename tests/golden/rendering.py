@@ -1,0 +1,78 @@
+"""The four services and how their children are rendered: by the code that the operator runs, without a cluster."""
+
+import asyncio
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rag_contract.release_table import IndexRelease, Revision
+from rag_operator.api import RagService
+from rag_operator.cluster.references import References
+from rag_operator.observed import Observed
+from rag_operator.releases import make_plan
+from rag_operator.releases.identity import index_identity
+from rag_operator.resources import build_all, owned, releases
+from rag_operator.settings import Settings
+
+Json = dict[str, Any]
+
+ROOT = Path(__file__).parent
+CASES = ("minimal", "full", "external", "volume", "served")
+SECOND_PASS = "served"
+SETTINGS = Settings(
+    api_image="example.com/rag-api:1",
+    indexer_image="example.com/rag-indexer:1",
+    qdrant_image="example.com/qdrant:1",
+    kubeconfig="",
+)
+
+
+def documents(case: str) -> list[Json]:
+    """The RagService and the ConfigMaps of a case."""
+    return [doc for doc in yaml.safe_load_all((ROOT / case / "cr.yaml").read_text()) if doc]
+
+
+def observe(case: str) -> Observed:
+    """The world before the first pass; of the case `served`, after its index was verified."""
+    docs = documents(case)
+    (body,) = [doc for doc in docs if doc["kind"] == "RagService"]
+    body["metadata"] |= {"namespace": "team-a", "uid": "uid-service", "generation": 1}
+    service = RagService.model_validate(body)
+    maps = {doc["metadata"]["name"]: doc for doc in docs if doc["kind"] == "ConfigMap"}
+
+    async def get(_: str, name: str) -> Json | None:
+        return maps.get(name)
+
+    references = asyncio.run(References(get, lambda: 0.0).of(service))
+    observed = Observed(service=service, body=body, references=references)
+    return with_record(observed) if case == SECOND_PASS else observed
+
+
+def with_record(observed: Observed) -> Observed:
+    """The same world with the RagRevision of the declared content in it."""
+    plan = make_plan(observed)
+    assert plan.prompt is not None
+    assert plan.index is not None
+    index = IndexRelease(
+        version=plan.index.version,
+        hash=plan.index.hash,
+        collection=plan.index.collection,
+        identity=index_identity(observed.service.spec),
+        documents=2,
+        chunks=5,
+    )
+    content = Revision(
+        number=1, weight=100, prompt=plan.prompt, index=index, model=plan.model, retrieval=plan.retrieval
+    )
+    record = owned(observed.service, releases.revision(observed.service, content))
+    return observed.with_children([{**record, "metadata": {**record["metadata"], "uid": "uid-record"}}])
+
+
+@cache
+def children(case: str) -> list[Json]:
+    """All children of a case."""
+    observed = observe(case)
+    plan = make_plan(observed)
+    assert not plan.faults
+    return build_all(observed.service, observed, plan, SETTINGS)
