@@ -19,20 +19,15 @@ class Reason(StrEnum):
     NotDegraded = "NotDegraded"
     Suspended = "Suspended"
     ScaledToZero = "ScaledToZero"
-    Progressing = "Progressing"
-    RollingOut = "RollingOut"
     TableRefreshing = "TableRefreshing"
     ApiStarting = "ApiStarting"
     QdrantStarting = "QdrantStarting"
     WaitingForIndex = "WaitingForIndex"
     WaitingForApi = "WaitingForApi"
     IndexBuilding = "IndexBuilding"
-    IndexRetrying = "IndexRetrying"
-    NotObserved = "NotObserved"
 
     # The object itself.
     InvalidObject = "InvalidObject"
-    NameTooLong = "NameTooLong"
     PromptVersionReused = "PromptVersionReused"
     IndexVersionReused = "IndexVersionReused"
 
@@ -55,12 +50,8 @@ class Reason(StrEnum):
     QuotaExceeded = "QuotaExceeded"
 
     # The running programs.
-    ApiNotReady = "ApiNotReady"
     ApiUnreachable = "ApiUnreachable"
     RevisionMismatch = "RevisionMismatch"
-    ServingPreviousRevision = "ServingPreviousRevision"
-    ReplicasUnavailable = "ReplicasUnavailable"
-    QdrantNotReady = "QdrantNotReady"
     VectorStoreUnreachable = "VectorStoreUnreachable"
     VectorStoreUnauthorized = "VectorStoreUnauthorized"
     VectorStoreRefused = "VectorStoreRefused"
@@ -68,7 +59,6 @@ class Reason(StrEnum):
     CollectionMissing = "CollectionMissing"
     CollectionConflict = "CollectionConflict"
     CollectionDamaged = "CollectionDamaged"
-    ModelNotReady = "ModelNotReady"
 
     # The index Job.
     DocumentsMissing = "DocumentsMissing"
@@ -77,6 +67,7 @@ class Reason(StrEnum):
     InvalidSettings = "InvalidSettings"
     VerificationFailed = "VerificationFailed"
     NotBuilt = "NotBuilt"
+    Interrupted = "Interrupted"
     DeadlineExceeded = "DeadlineExceeded"
     IndexFailed = "IndexFailed"
 
@@ -99,18 +90,13 @@ REMEDIES: dict[Reason, str] = {
     Reason.NotDegraded: _NOTHING,
     Reason.Suspended: "Set spec.suspend to false to run the service again.",
     Reason.ScaledToZero: "Set spec.api.replicas to 1 or more to answer questions again.",
-    Reason.Progressing: _WAIT,
-    Reason.RollingOut: _WAIT,
     Reason.TableRefreshing: _WAIT,
     Reason.ApiStarting: _WAIT,
     Reason.QdrantStarting: _WAIT,
     Reason.WaitingForIndex: _WAIT,
     Reason.WaitingForApi: _WAIT,
     Reason.IndexBuilding: _WAIT,
-    Reason.IndexRetrying: "The index Job failed and is tried again; its log says why.",
-    Reason.NotObserved: "The operator could not observe it; see the operator's log when it stays so.",
     Reason.InvalidObject: "Correct the field that the message names: the object was stored under older rules.",
-    Reason.NameTooLong: "Make the RagService anew with a name of at most 40 characters.",
     Reason.PromptVersionReused: "Give the changed prompt a new spec.prompt.version, or put the old text back.",
     Reason.IndexVersionReused: "Give the changed documents or settings a new spec.index.version, or put the old ones back.",
     Reason.ConfigMapMissing: "Create the ConfigMap that the message names, in the namespace of the RagService.",
@@ -127,12 +113,8 @@ REMEDIES: dict[Reason, str] = {
     Reason.VolumePending: "Check that the storage class exists and can provide the volume (kubectl describe pvc).",
     Reason.AdmissionRefused: "Ask who runs the cluster about the admission rule that the message quotes.",
     Reason.QuotaExceeded: "Raise the namespace's quota, or lower requests and replicas.",
-    Reason.ApiNotReady: "The message repeats what the API's own readiness check says.",
     Reason.ApiUnreachable: "Check that the operator may reach the API pods (NetworkPolicy, network).",
     Reason.RevisionMismatch: "Wait; when it stays, the message names the pod and what it serves instead.",
-    Reason.ServingPreviousRevision: "The previous release answers until the new one is verified; the other conditions say why.",
-    Reason.ReplicasUnavailable: "Some pods are not ready; the message names the first and why.",
-    Reason.QdrantNotReady: "Read the log of the Qdrant pod.",
     Reason.VectorStoreUnreachable: "Check spec.vectorStore.external.url, and that the namespace may reach it.",
     Reason.VectorStoreUnauthorized: "Put the right key into the Secret that apiKeySecretRef of the vector store names.",
     Reason.VectorStoreRefused: "The message repeats what Qdrant says; often its limits or its disk.",
@@ -140,13 +122,13 @@ REMEDIES: dict[Reason, str] = {
     Reason.CollectionMissing: "Wait: the index is built anew.",
     Reason.CollectionConflict: "Another index has this collection: give the index a new spec.index.version.",
     Reason.CollectionDamaged: "Delete the collection, or give the index a new spec.index.version.",
-    Reason.ModelNotReady: "The message says what the model server lacks.",
     Reason.DocumentsMissing: "Check the claim and the path in spec.index.documents.",
     Reason.NoDocuments: "Put documents (Markdown, text, HTML) where spec.index.documents points.",
     Reason.TooManyDocuments: "Split the documents over several RagServices.",
     Reason.InvalidSettings: "Correct the field of spec.index that the message names.",
     Reason.VerificationFailed: "Read the log of the index Job; give the index a new spec.index.version to build it anew.",
     Reason.NotBuilt: "Wait: the index is built anew.",
+    Reason.Interrupted: "Wait: the index Job was stopped from outside and goes on where it was.",
     Reason.DeadlineExceeded: "Raise spec.index.deadlineSeconds or spec.index.resources, or index fewer documents.",
     Reason.IndexFailed: "Read the log of the index Job.",
     Reason.InternalError: "A fault of the software: see the log that the message names, and report it.",
