@@ -1,6 +1,7 @@
 """Install and remove: CRDs, operator, the sample and its namespace."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,17 @@ def deploy(place: Place, kubectl: Kubectl, screen: Screen, source: str) -> None:
     except DemoError as error:
         raise DemoError(f"the operator does not come up: {error}") from error
     screen.step(f"the operator runs (namespace {OPERATOR_NAMESPACE}, source {source})")
+
+
+def operator_restarts(kubectl: Kubectl) -> dict[str, int]:
+    """How often each of the operator's pods was started anew, by uid."""
+    text = kubectl.run(
+        "get", "pods", "-n", OPERATOR_NAMESPACE, "-l", "app.kubernetes.io/component=manager", "-o", "json"
+    )
+    return {
+        pod["metadata"]["uid"]: sum(c["restartCount"] for c in pod.get("status", {}).get("containerStatuses", []))
+        for pod in json.loads(text)["items"]
+    }
 
 
 def stamped(manifest: str, source: str) -> str:

@@ -67,12 +67,16 @@ class Story:
         existed = kubectl.get("ragservice", install.SERVICE, "-n", install.NAMESPACE) is not None
         if not existed:
             self._undo.append(lambda: install.remove_sample(kubectl))
+        restarts = install.operator_restarts(kubectl)
         install.apply_sample(kubectl)
         service = wait_until_ready(kubectl, screen, READY_LIMIT)
         screen.step(f"Ready; {'it was there already, ' if existed else ''}{created_to_ready(service)}")
         wrong = self._ask(kubectl)
         if wrong:
             raise DemoError("wrong answers:\n" + "\n".join(f"  {line}" for line in wrong))
+        again = install.operator_restarts(kubectl)
+        if any(again.get(uid, 0) > count for uid, count in restarts.items()):
+            raise DemoError("the operator's pod ended and was started again meanwhile")
         guide.show_next_steps(screen, self._place.name)
 
     def ask(self, text: str) -> None:
