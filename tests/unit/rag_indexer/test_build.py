@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rag_contract.analysis import encode_query
 from rag_contract.identity import IndexIdentity
 from rag_indexer import build
 from rag_indexer.errors import IndexFailure
@@ -191,3 +192,21 @@ async def test_an_overlap_that_leaves_no_room(bench: Bench) -> None:
     with pytest.raises(IndexFailure, match="at most half") as caught:
         await build.build(bench.settings(max_characters=100, overlap_characters=60), bench.store, bench.progress)
     assert (caught.value.reason, caught.value.retryable) == ("InvalidSettings", False)
+
+
+async def test_a_sample_question_is_asked_as_one_reader(bench: Bench, tmp_path: Path) -> None:
+    """Verification searches with the tenant and roles of the chunk, as the API will."""
+    heads = {
+        "north": "tenant: north\nroles: [hr]",
+        "boss": "tenant: north\nroles: [manager]",
+        "south": "tenant: south",
+        "east": "tenant: east",
+    }
+    write(tmp_path, {f"{name}.md": f"---\n{head}\n---\nThe beds of {name}." for name, head in heads.items()})
+    await build.build(bench.settings(documents_path=str(tmp_path)), bench.store, bench.progress)
+    for tenant, roles, expected in [
+        ("north", ["hr"], ["The beds of north."]),
+        ("south", ["*"], ["The beds of south."]),
+    ]:
+        hits = await bench.store.search(encode_query("beds"), tenant, roles, 10)
+        assert [hit.fields["text"] for hit in hits] == expected

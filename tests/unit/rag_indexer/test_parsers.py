@@ -83,6 +83,12 @@ def test_html_sections() -> None:
     ]
 
 
+def test_html_items_and_rows_without_text_leave_no_mark() -> None:
+    assert _shown(html.parse("<ul><li></li></ul>one<table><tr><td></td></tr></table>two")) == [
+        ("", [(1, "one"), (1, "two")])
+    ]
+
+
 @pytest.mark.parametrize(
     "text", ["<p", "</p></h1>", "<h1>x", "<script>x", "a<b>c", "<head><p>x", "&#xZZ;", "<td>" * 5000]
 )
