@@ -64,7 +64,11 @@ class Cel:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Text in which `pattern` is found (or not found: `forbidden`). The pattern means the same to RE2 and to Python."""
+    """Text in which `pattern` is found (or not found: `forbidden`).
+
+    The pattern must mean the same to RE2 and to Python: no `\\s` (the two differ in it), no look-around; `$` only at the
+    end, where it means the very end and not, as Python has it, also before a last line break.
+    """
 
     pattern: str
     message: str
@@ -78,7 +82,8 @@ class Matches:
         return Cel(rule, self.message).__get_pydantic_json_schema__(schema, handler)
 
     def _check(self, value: str) -> str:
-        if (re.search(self.pattern, value) is not None) is self.forbidden:
+        pattern = re.sub(r"\$$", r"\\Z", self.pattern)
+        if (re.search(pattern, value) is not None) is self.forbidden:
             raise ValueError(self.message)
         return value
 
@@ -131,7 +136,7 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-_QUANTITY = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$"
+_QUANTITY = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?\Z"
 _INT_OR_STRING = {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}
 
 

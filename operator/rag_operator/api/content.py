@@ -17,7 +17,7 @@ from .base import (
 )
 from .compute import IndexResources
 
-_NOT_BLANK = Matches(r"\S", "must hold text, not only white space")
+_NOT_BLANK = Matches(r"[^ \t\n\r\f\v]", "must hold text, not only white space")
 _ONE_PROMPT = "set exactly one of system and configMapRef"
 _ONE_SOURCE = "set exactly one of configMapRef and persistentVolumeClaim"
 

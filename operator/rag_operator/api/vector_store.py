@@ -22,7 +22,7 @@ Url = Annotated[
     Matches("^[a-zA-Z]+://[^/?#]", "must name a host, like https://qdrant.example.com:6333"),
     Cel("!self.startsWith('http') || isURL(self)", "must be an address like https://qdrant.example.com:6333"),
     Matches("^[a-zA-Z]+://[^/]*@", _NO_CREDENTIALS, forbidden=True),
-    Matches(r"[?#\s]", "must not hold a query, a fragment or white space", forbidden=True),
+    Matches(r"[?#\x00-\x20]", "must not hold a query, a fragment or white space", forbidden=True),
     AfterValidator(_without_slash),
 ]
 

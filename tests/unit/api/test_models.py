@@ -66,6 +66,16 @@ def test_text_that_the_server_refuses_is_refused_by_the_models(case: Case) -> No
         RagService.model_validate(case.object)
 
 
+@pytest.mark.parametrize("path", ["spec.prompt.version", "spec.api.image", "spec.index.documents.tenant"])
+def test_line_break_at_the_end_is_refused_as_by_the_server(path: str) -> None:
+    with pytest.raises(ValidationError):
+        service(**{path: "name\n"})
+
+
+def test_text_that_only_looks_blank_is_taken_as_by_the_server() -> None:
+    assert service(**{"spec.prompt.system": "\u00a0"}).spec.prompt.system == "\u00a0"
+
+
 @pytest.mark.parametrize(
     "change",
     [
