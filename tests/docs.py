@@ -113,7 +113,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is not current")
     names = stale()
     if parser.parse_args(arguments).check:
-        print("\n".join(f"{name} is not current: run python -m tests.docs" for name in names))
+        for name in names:
+            print(f"{name} is not current: run python -m tests.docs")
         return 1 if names else 0
     for name in names:
         (ROOT / name).write_text(GENERATED[name]())
