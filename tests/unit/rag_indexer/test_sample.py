@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import TypeAdapter
 from rag_contract import payload
 from rag_contract.analysis import encode_query
-from rag_contract.environment import IndexerEnvironment
+from rag_contract.environment import API_KEYS_FILE, ApiKey, IndexerEnvironment
 from rag_indexer import build
+from rag_indexer.parsers import markdown
 from rag_indexer.progress import Progress
 from rag_indexer.store import Store
 
@@ -98,3 +100,11 @@ def test_no_sentence_of_the_sample_answers_the_unanswerable_question(language: s
         if f".{language}." in name:
             for line in text.lower().split("\n\n"):
                 assert not ("ceo" in line and ("salar" in line or "lương" in line))
+
+
+def test_the_keys_of_the_two_tenants_are_such_that_the_api_takes_them() -> None:
+    text = (REPOSITORY / "config/samples/two-tenants.yaml").read_text(encoding="utf-8")
+    secret, _, config_map = yaml.safe_load_all(text)
+    keys = TypeAdapter(list[ApiKey]).validate_json(secret["stringData"][API_KEYS_FILE])
+    named = {tenant for content in config_map["data"].values() if (tenant := markdown.parse(content).meta.tenant)}
+    assert {key.tenant for key in keys} == named == {"north", "south"}
