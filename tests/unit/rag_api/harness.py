@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 from rag_api.app import Application, Seams, create_app
+from rag_api.protocol import BoundedProtocol
 from rag_api.releases import SPOKEN
 from rag_api.server import Server, server
 from rag_api.settings import Settings
@@ -181,7 +182,13 @@ def names(stream: Iterable[tuple[str, Any]]) -> list[str]:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, qdrant_url: str, *, seams: Seams | None = None, qdrant_key: str = "", **environment: Any
+    folder: Path,
+    qdrant_url: str,
+    *,
+    seams: Seams | None = None,
+    protocol: type[BoundedProtocol] = BoundedProtocol,
+    qdrant_key: str = "",
+    **environment: Any,
 ) -> AsyncIterator[Api]:
     """The API on a free port. The folder holds its mounted files; other fields go into its environment."""
     values = {
@@ -197,7 +204,7 @@ async def serving(
     }
     settings = Settings(ApiEnvironment(**values), qdrant_key, "1.2.3", "abc")
     application = create_app(settings, seams)
-    host = server(application, settings)
+    host = server(application, settings, protocol)
     # The protocol is named, because asyncio switches Nagle's algorithm off only then.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

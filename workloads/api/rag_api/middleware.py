@@ -89,7 +89,7 @@ class Gateway:
         self._admission.identify(context, scope)
         body = await read_body(scope, receive)
         self._drain.enter(context)
-        watcher = asyncio.create_task(_watch(context, receive))
+        watcher = asyncio.create_task(_watch(context, receive, answer))
         try:
             await handler(context, body, answer.send)
         finally:
@@ -97,12 +97,14 @@ class Gateway:
             self._drain.leave(context)
 
 
-async def _watch(context: RequestContext, receive: Receive) -> None:
+async def _watch(context: RequestContext, receive: Receive, answer: "_Answer") -> None:
     """The body is read, so the next message can only be that the client has gone."""
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            context.abort("client_gone")
+            # The server says the same when the response is complete.
+            if not answer.complete:
+                context.abort("client_gone")
             return
 
 
@@ -114,6 +116,7 @@ class _Answer:
         self._send = send
         self._drain = drain
         self._started = False
+        self.complete = False
 
     async def send(self, message: Message) -> None:
         """The ASGI send that handlers are given."""
@@ -129,6 +132,8 @@ class _Answer:
                 *context.headers,
                 *(((b"connection", b"close"),) if self._drain.draining else ()),
             ]
+        elif message["type"] == "http.response.body":
+            self.complete = not message.get("more_body", False)
         await self._send(message)
 
     async def fail(self, error: ApiError) -> None:

@@ -142,12 +142,12 @@ class Pipeline:
         usage, reason = prepared.usage, prepared.finish_reason
         context.facts |= {"finish_reason": reason, "tokens": usage.completion_tokens, "answer_id": prepared.answer_id}
         self._metrics.answered(prepared.revision, reason, usage.prompt_tokens, usage.completion_tokens)
-        self._metrics.citations.labels("valid").inc(len(prepared.citations))
-        self._metrics.citations.labels("dropped").inc(dropped)
+        self._metrics.valid.inc(len(prepared.citations))
+        self._metrics.dropped.inc(dropped)
 
     def _stage(self, name: str, started: float) -> float:
         seconds = time.perf_counter() - started
-        self._metrics.stages.labels(name).observe(seconds)
+        self._metrics.stage[name].observe(seconds)
         return round(seconds * 1000, 3)
 
 

@@ -141,7 +141,7 @@ class Qdrant:
         try:
             try:
                 return await self._once(method, path, body)
-            except (aiohttp.ServerDisconnectedError, ConnectionResetError):
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
                 return await self._once(method, path, body)
         except TimeoutError as error:
             self._failures.upstream_failed("qdrant", "timeout")

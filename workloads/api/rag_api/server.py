@@ -8,6 +8,7 @@ import uvicorn
 
 from .app import Application
 from .drain import LAST_WORDS_SECONDS
+from .protocol import BoundedProtocol
 from .settings import Settings
 
 
@@ -44,7 +45,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def server(application: Application, settings: Settings) -> Server:
+def server(application: Application, settings: Settings, protocol: type[BoundedProtocol] = BoundedProtocol) -> Server:
     """A server for the application, not yet listening."""
     environment = settings.environment
     config = uvicorn.Config(
@@ -52,7 +53,7 @@ def server(application: Application, settings: Settings) -> Server:
         host=environment.host,
         port=environment.port,
         loop="uvloop",
-        http="httptools",
+        http=protocol,
         ws="none",
         lifespan="on",
         log_config=None,

@@ -63,6 +63,13 @@ class Metrics:
         self.limited = Counter("rag_rate_limited", "Requests over the rate", ("tenant",), registry=registry)
         self.loads = Counter("rag_release_table_loads", "Release tables read", ("result",), registry=registry)
         self.weight = Gauge("rag_revision_weight", "Share of the requests, per cent", _REVISION, registry=registry)
+        # Children are looked up by their labels once; a look-up costs more than the increment.
+        self.stage = {name: self.stages.labels(name) for name in ("retrieval", "generation")}
+        self.valid, self.dropped = self.citations.labels("valid"), self.citations.labels("dropped")
+        self._tokens_in, self._tokens_out = self.tokens.labels("in"), self.tokens.labels("out")
+        self._answer_children: dict[tuple[int, str], Counter] = {}
+        self._request_children: dict[tuple[str, int, str, str], Counter] = {}
+        self._route_children: dict[str, Histogram] = {}
         self._tenants: set[str] = set()
 
     def render(self) -> bytes:
@@ -90,6 +97,7 @@ class Metrics:
 
     def serve(self, before: Sequence[Revision], now: Sequence[Revision]) -> None:
         """Publish the weights; the labels of revisions that are no longer served go away."""
+        self._answer_children.clear()
         kept = {_labels(revision) for revision in now}
         for labels in {_labels(revision) for revision in before} - kept:
             self.weight.remove(*labels)
@@ -99,14 +107,25 @@ class Metrics:
 
     def answered(self, revision: Revision, finish_reason: str, prompt_tokens: int, completion_tokens: int) -> None:
         """One answer was made."""
-        self.answers.labels(*_labels(revision), finish_reason).inc()
-        self.tokens.labels("in").inc(prompt_tokens)
-        self.tokens.labels("out").inc(completion_tokens)
+        key = (revision.number, finish_reason)
+        child = self._answer_children.get(key)
+        if child is None:
+            child = self._answer_children[key] = self.answers.labels(*_labels(revision), finish_reason)
+        child.inc()
+        self._tokens_in.inc(prompt_tokens)
+        self._tokens_out.inc(completion_tokens)
 
     def finished(self, context: RequestContext, seconds: float) -> None:
         """One request ended, however it ended."""
-        self.requests.labels(context.route, str(context.status), context.error_code, self.tenant(context)).inc()
-        self.seconds.labels(context.route).observe(seconds)
+        key = (context.route, context.status, context.error_code, self.tenant(context))
+        request = self._request_children.get(key)
+        if request is None:
+            request = self._request_children[key] = self.requests.labels(*map(str, key))
+        request.inc()
+        route = self._route_children.get(context.route)
+        if route is None:
+            route = self._route_children[context.route] = self.seconds.labels(context.route)
+        route.observe(seconds)
 
 
 def log_request(context: RequestContext, seconds: float, *, quiet: bool) -> None:

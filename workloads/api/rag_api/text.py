@@ -12,4 +12,6 @@ _HIDDEN = re.compile(
 
 def visible(text: str) -> str:
     """The text without control, zero-width and bidi characters; tabs and newlines stay."""
+    if text.isascii() and text.isprintable():
+        return text
     return _HIDDEN.sub("", text)

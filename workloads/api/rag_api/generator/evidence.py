@@ -15,6 +15,9 @@ A sentence is evidence when all of these hold; otherwise the answer is a refusal
      speak of the CEO here and of salaries there say nothing about the CEO's salary,
   4. it has at least one word itself, not only in the headings above it,
   5. it is not itself a question.
+
+It compares words, not meanings: a synonym ("vacation" for "annual leave") is a word that no source has, and a question of
+few words is then refused; a sentence that says the opposite with the same words is taken for an answer.
 """
 
 import math
@@ -38,13 +41,13 @@ _ASKING = frozenset(f"{_ASKING_ENGLISH} {_ASKING_VIETNAMESE}".split())
 
 
 class Sentence(NamedTuple):
-    """One sentence of a source. `kept` and `folded` hold its own words; `context_*` those of what stands above it."""
+    """One sentence of a source. `kept` and `folded` hold its own words, `all_*` also those of what stands above it."""
 
     text: str
     kept: frozenset[str]
     folded: frozenset[str]
-    context_kept: frozenset[str]
-    context_folded: frozenset[str]
+    all_kept: frozenset[str]
+    all_folded: frozenset[str]
     asks: bool
 
     def has(self, word: Term) -> bool:
@@ -53,7 +56,7 @@ class Sentence(NamedTuple):
 
     def covers(self, word: Term) -> bool:
         """Whether the sentence has the word, or its context does."""
-        return self.has(word) or _has(word, self.context_kept, self.context_folded)
+        return _has(word, self.all_kept, self.all_folded)
 
 
 class Evidence(NamedTuple):
@@ -118,15 +121,15 @@ def sentences(text: str, heading: str, title: str) -> tuple[Sentence, ...]:
     for start, end in split(text):
         sentence = text[start:end]
         own = terms(sentence)
-        context = (*above, *asked)
+        everything = (*own, *above, *asked)
         asks = sentence.rstrip("\"'”’»)*_ ").endswith("?")
         result.append(
             Sentence(
                 text=sentence,
                 kept=frozenset(word.kept for word in own),
                 folded=frozenset(word.folded for word in own),
-                context_kept=frozenset(word.kept for word in context),
-                context_folded=frozenset(word.folded for word in context),
+                all_kept=frozenset(word.kept for word in everything),
+                all_folded=frozenset(word.folded for word in everything),
                 asks=asks,
             )
         )
