@@ -10,7 +10,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -39,13 +39,16 @@ class KopfHost:
         namespace: str,
         witness: Witness,
         on_exit: Callable[[bool], None],
+        *,
         backoff: Backoff | None = None,
+        max_exits: int = MAX_EXITS,
     ) -> None:
         self._login = login
         self._namespace = namespace
         self._witness = witness
         self._on_exit = on_exit
         self._backoff = backoff or Backoff(first=1.0, cap=30.0)
+        self._max_exits = max_exits
         self._home = asyncio.get_running_loop()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
@@ -53,6 +56,11 @@ class KopfHost:
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """The thread runs."""
+        return self._thread.is_alive()
 
     async def stop(self, seconds: float = 1.5) -> None:
         """Ask kopf to end, and wait a while; the thread does not keep the process alive."""
@@ -64,7 +72,7 @@ class KopfHost:
         asyncio.run(self._supervise())
 
     async def _supervise(self) -> None:
-        budget = RestartBudget(MAX_EXITS, EXITS_WITHIN_SECONDS, asyncio.get_running_loop().time)
+        budget = RestartBudget(self._max_exits, EXITS_WITHIN_SECONDS, asyncio.get_running_loop().time)
         while not self._stop.is_set():
             try:
                 await self._operator()
@@ -85,6 +93,8 @@ class KopfHost:
         await kopf.operator(
             registry=self._registry(),
             settings=host_settings(),
+            # Else kopf asks the password file for the user's name, and a container has no entry for its number.
+            identity=cast(Any, "rag-operator"),
             stop_flag=self._stop,
             standalone=True,
             clusterwide=clusterwide,

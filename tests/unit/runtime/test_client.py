@@ -199,3 +199,19 @@ def test_each_kind_is_found_by_a_body() -> None:
     assert list(ALL) == [kind_of({"apiVersion": kind.api_version, "kind": kind.kind}) for kind in ALL]
     with pytest.raises(KeyError):
         kind_of({"apiVersion": "v1", "kind": "Node"})
+
+
+async def test_a_watch_that_ends_inside_a_line_is_broken(client: Client, double: ServerDouble) -> None:
+    async def half(_: ServerDouble, response: web.StreamResponse) -> None:
+        await response.write(b'{"type": "ADDED", "object": {}}\n{"type": "MODI')
+
+    double.watch_faults.append(half)
+    seen: list[str] = []
+
+    async def watch() -> None:
+        async for event in client.watch(CONFIG_MAP, "team", resource_version="1"):
+            seen.append(event["type"])  # noqa: PERF401 (what came before the break counts)
+
+    with pytest.raises(Unreachable):
+        await watch()
+    assert ["ADDED"] == seen

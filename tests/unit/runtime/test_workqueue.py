@@ -128,6 +128,19 @@ async def test_a_waiting_taker_is_woken_by_an_earlier_key() -> None:
     assert "early" == (await asyncio.wait_for(taker, 2)).key
 
 
+async def test_a_key_that_comes_again_goes_to_whoever_waits() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("a")
+    await queue.take()
+    other = asyncio.create_task(queue.take())
+    await asyncio.sleep(0)
+    queue.add("a")
+    await asyncio.sleep(0.01)
+    assert not other.done()
+    queue.done("a")
+    assert "a" == (await asyncio.wait_for(other, 1)).key
+
+
 @pytest.mark.parametrize("seed", range(25))
 async def test_every_change_is_seen_and_no_key_is_with_two_workers(seed: int) -> None:
     """Random additions while random workers run: the last change of each key is seen by a pass that began after it."""
