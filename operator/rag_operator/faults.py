@@ -104,13 +104,8 @@ def _ended(pod: Pod, ended: Json) -> Fault:
 
 
 def claim_fault(claim: Json, now: datetime) -> Fault | None:
-    """A volume claim that is not bound, or does not grow."""
+    """A volume claim that is not bound, of a pod that does not run."""
     name, status = claim["metadata"]["name"], claim.get("status") or {}
-    for condition in status.get("conditions") or ():
-        if condition["type"] in {"ControllerResizeError", "NodeResizeError"} and condition["status"] == "True":
-            return Fault(
-                Reason.VolumePending, f"Volume claim {name} cannot grow: {short(condition.get('message') or '')}"
-            )
     if status.get("phase", "Pending") == "Pending":
         if _recent(claim["metadata"].get("creationTimestamp"), now):
             return None
@@ -122,6 +117,15 @@ def claim_fault(claim: Json, now: datetime) -> Fault | None:
         )
     if status.get("phase") == "Lost":
         return Fault(Reason.VolumePending, f"Volume claim {name} has lost its volume: restore it or delete the claim.")
+    return None
+
+
+def growth_fault(claim: Json) -> Fault | None:
+    """A volume that does not grow as asked."""
+    for condition in (claim.get("status") or {}).get("conditions") or ():
+        if condition["type"] in {"ControllerResizeError", "NodeResizeError"} and condition["status"] == "True":
+            text = short(condition.get("message") or "")
+            return Fault(Reason.VolumePending, f"Volume claim {claim['metadata']['name']} cannot grow: {text}")
     return None
 
 

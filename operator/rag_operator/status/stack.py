@@ -2,7 +2,7 @@
 
 from .. import names
 from ..api import Reason
-from ..faults import Fault, claim_fault, controller_fault
+from ..faults import Fault, claim_fault, controller_fault, growth_fault
 from ..observed import Json
 from .facts import FALSE, TRUE, UNKNOWN, Facts, Verdict, fault_verdict, is_suspended, ratio
 
@@ -43,6 +43,9 @@ def _store_fault(facts: Facts, body: Json | None) -> Fault | None:
     if fault is not None or body is None:
         return fault
     claim = facts.observed.claims.get(names.qdrant_claim(facts.name))
+    fault = growth_fault(claim) if claim is not None else None
+    if fault is not None or stateful_set_settled(body):
+        return fault
     return (
         controller_fault(body)
         or (claim_fault(claim, facts.now) if claim is not None else None)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from rag_operator.api import Reason
-from rag_operator.faults import Fault, claim_fault, controller_fault, pod_fault, refusal_fault
+from rag_operator.faults import Fault, claim_fault, controller_fault, growth_fault, pod_fault, refusal_fault
 from rag_operator.observed import ChildKey, Refusal, pod_of
 
 from .world import START, running_pod
@@ -88,7 +88,7 @@ def test_binding_a_claim_may_take_a_moment(seconds: int, found: bool) -> None:
 def test_volume_that_cannot_grow_is_a_fault() -> None:
     conditions = [{"type": "ControllerResizeError", "status": "True", "message": "quota of disks"}]
     claim = {"metadata": {"name": "c"}, "spec": {}, "status": {"phase": "Bound", "conditions": conditions}}
-    found = claim_fault(claim, START)
+    found = growth_fault(claim)
     assert found is not None
     assert "quota of disks" in found.message
 
