@@ -44,6 +44,17 @@ def test_after_the_time_it_names_a_client_is_let_in() -> None:
         rate.take("a")
 
 
+def test_rest_saves_up_no_more_than_one_burst() -> None:
+    clock = Clock()
+    rate = RateLimit(2, clock)
+    rate.take("a")
+    clock.now += 86_400
+    rate.take("a")
+    rate.take("a")
+    with pytest.raises(RateLimited):
+        rate.take("a")
+
+
 def test_keys_do_not_share_a_bucket_and_zero_is_no_limit() -> None:
     rate = RateLimit(1, Clock())
     rate.take("a")
