@@ -94,8 +94,9 @@ class LeaderElection:
         self._renewed_at = None
         spec = self._spec(self._seen.body) | {"holderIdentity": "", "leaseDurationSeconds": 1}
         try:
-            await self._store(self._seen.body, spec)
-        except RuntimeFault as error:
+            async with asyncio.timeout(self.times.call):
+                await self._store(self._seen.body, spec)
+        except (RuntimeFault, TimeoutError) as error:
             log.info("the Lease could not be given back: %s", error)
 
     async def _attempt(self) -> bool:
@@ -166,7 +167,7 @@ class LeaderElection:
 
     async def _store(self, body: Json, spec: Json) -> None:
         """Replace exactly the version that was read: of two that try, one fails."""
-        stored = await self.client.replace({**body, "spec": spec}, seconds=self.times.call, urgent=True)
+        stored = await self.client.replace({**body, "spec": spec}, urgent=True)
         self._seen = _Seen(stored, self._clock())
 
     def _spec(self, body: Json) -> Json:

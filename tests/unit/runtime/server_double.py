@@ -158,6 +158,8 @@ class ServerDouble:
         body = await request.json()
         if request.method == "POST" and self.lease is not None:
             return status(409, "AlreadyExists")
+        if request.method == "PUT" and self.lease is None:
+            return status(404, "NotFound")
         stored = (self.lease or body)["metadata"].get("resourceVersion")
         if request.method == "PUT" and body["metadata"].get("resourceVersion") != stored:
             return status(409, "Conflict")
