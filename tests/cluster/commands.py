@@ -45,11 +45,13 @@ def run(
     return done
 
 
-def write_changed(path: Path, text: str) -> None:
-    """Write `text` to `path` unless it is there already: some programs end when their file is touched."""
-    if not path.exists() or path.read_text() != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+def write_changed(path: Path, text: str) -> bool:
+    """Write `text` to `path` unless it is there already; whether it was written."""
+    if path.exists() and path.read_text() == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return True
 
 
 def answers(url: str) -> bool:

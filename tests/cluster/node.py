@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import time
 from pathlib import Path
 
@@ -109,7 +108,7 @@ class Node:
             self._processes.stop(name, grace=5)
         cgroups.kill(self._settings.cgroup)
         with contextlib.suppress(BenchError):
-            _end_namespace(self._link.pid)
+            end_namespace(mount_namespace(self._link.pid), spare=self._link.pid)
         cgroups.remove(self._settings.cgroup)
         if packages.find("nft") is not None:
             run(["nft", "delete", "table", "ip", self._settings.nft_table], check=False)
@@ -147,7 +146,8 @@ class Node:
             "resolv.conf": _usable_resolvers(Path("/etc/resolv.conf").read_text()),
         }
         for name, text in files.items():
-            write_changed(self._folder / name, text)  # kube-proxy ends when its file is written
+            if write_changed(self._folder / name, text) and name == "kube-proxy.json":
+                self._processes.stop("kube-proxy")  # it ends anyway when its file is written, a little later
 
     def _kubeconfig(self, authority: Authority, name: str, subject: str) -> None:
         path = self._folder / f"{name}.kubeconfig"
@@ -241,6 +241,8 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
             "healthzBindAddress": f"{settings.node_address}:10256",
             "metricsBindAddress": "127.0.0.1:10249",
             "clientConnection": {"kubeconfig": str(self._folder / "kube-proxy.kubeconfig")},
+            # A pod that is Ready is reached at once, not after the second that is the default.
+            "nftables": {"minSyncPeriod": "100ms"},
             # The table's size belongs to the whole machine; a namespace may not set it.
             "conntrack": {"maxPerCore": 0, "min": 0},
         }
@@ -292,15 +294,3 @@ def _usable_resolvers(text: str) -> str:
     """resolv.conf without resolvers on loopback, which is another one in the node's namespace."""
     lines = [line for line in text.splitlines() if not line.replace("\t", " ").startswith("nameserver 127.")]
     return "\n".join(lines) + "\n"
-
-
-def _end_namespace(holder: int) -> None:
-    """End every process that lives in the mount namespace of `holder`, but `holder` itself."""
-    namespace = os.readlink(f"/proc/{holder}/ns/mnt")
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            pid = int(folder.name)
-            start = start_time(pid)
-            if pid != holder and start is not None and os.readlink(folder / "ns" / "mnt") == namespace:
-                os.kill(pid, signal.SIGKILL)
-                end(pid, start, force=True)

@@ -118,6 +118,23 @@ def end(pid: int, start: int, grace: float = 10.0, force: bool = False) -> bool:
     return True
 
 
+def mount_namespace(pid: int) -> str:
+    """Identity of the mount namespace of the process `pid`."""
+    return os.readlink(f"/proc/{pid}/ns/mnt")
+
+
+def end_namespace(namespace: str, spare: int = 0) -> None:
+    """Kill every process that lives in the mount namespace `namespace`, but `spare`; never in our own."""
+    if namespace == mount_namespace(os.getpid()):
+        return
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            pid = int(folder.name)
+            start = start_time(pid)
+            if pid != spare and start is not None and mount_namespace(pid) == namespace:
+                end(pid, start, force=True)
+
+
 def _signal(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)

@@ -147,6 +147,7 @@ class Programs:
         extra = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOTOOLCHAIN": "local"}
         environment = {**os.environ, **extra}
         environment.setdefault("HOME", str(self._settings.cache))
+        environment.setdefault("GOGC", "400")  # a short-lived compiler gains more time than it wastes memory
         return environment
 
     def _install_go(self) -> Path:
