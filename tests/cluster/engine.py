@@ -18,7 +18,7 @@ from pathlib import Path
 from . import cgroups, packages
 from .commands import Words, run
 from .leftovers import Leftovers, with_folders
-from .processes import Processes, end_namespace, mount_namespace
+from .processes import Processes, end_all_that_see
 from .report import BenchError, Report
 from .settings import Settings
 
@@ -90,24 +90,19 @@ class Engine:
     def down(self) -> None:
         """Remove containers and networks, end dockerd, remove its bridge. Images stay in the cache."""
         settings = self._settings
-        pid = self._processes.pid("dockerd")
-        if pid is not None:
+        if self._processes.pid("dockerd") is not None:
             docker = Docker(settings.docker_host)
             containers = docker("ps", "--all", "--quiet", check=False).split()
             if containers:
                 docker("rm", "--force", "--volumes", *containers, check=False)
             docker("network", "prune", "--force", check=False)
-            self._end(pid)
+            self._processes.stop("dockerd", grace=20)
+        # Should dockerd have been killed, its containerd and shims are still there.
+        end_all_that_see("/run/containerd", settings.state / "docker" / OWN_FOLDERS["/run/containerd"])
         cgroups.kill(f"{settings.cgroup}-docker")
         cgroups.remove(f"{settings.cgroup}-docker")
         if Path(f"/sys/class/net/{settings.docker_bridge}").exists():
             run(["ip", "link", "delete", settings.docker_bridge], check=False)
-
-    def _end(self, pid: int) -> None:
-        """End dockerd and, should it have had to be killed, what it leaves: its containerd and shims."""
-        namespace = mount_namespace(pid)
-        self._processes.stop("dockerd", grace=20)
-        end_namespace(namespace)
 
     def _command(self) -> Words:
         settings = self._settings

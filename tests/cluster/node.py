@@ -7,7 +7,6 @@ containerd or kubelet of the machine is neither seen nor disturbed.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import time
@@ -17,9 +16,9 @@ from . import archive, cgroups, packages
 from .commands import Words, answers, run, write_changed
 from .control_plane import ControlPlane
 from .leftovers import Leftovers
-from .network import Link
+from .network import HOLDER, Link
 from .pki import Authority
-from .processes import end, start_time
+from .processes import end_all_that_see
 from .report import BenchError
 from .settings import Settings
 
@@ -107,8 +106,7 @@ class Node:
         for name in ("kube-proxy", "kubelet", "containerd"):
             self._processes.stop(name, grace=5)
         cgroups.kill(self._settings.cgroup)
-        with contextlib.suppress(BenchError):
-            end_namespace(mount_namespace(self._link.pid), spare=self._link.pid)
+        end_all_that_see("/run/containerd", self._folder / OWN_FOLDERS["/run/containerd"], self._processes.pid(HOLDER))
         cgroups.remove(self._settings.cgroup)
         if packages.find("nft") is not None:
             run(["nft", "delete", "table", "ip", self._settings.nft_table], check=False)

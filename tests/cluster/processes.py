@@ -118,21 +118,28 @@ def end(pid: int, start: int, grace: float = 10.0, force: bool = False) -> bool:
     return True
 
 
-def mount_namespace(pid: int) -> str:
-    """Identity of the mount namespace of the process `pid`."""
-    return os.readlink(f"/proc/{pid}/ns/mnt")
+def end_all_that_see(target: str, source: Path, spare: int | None = None) -> None:
+    """Kill every process, but `spare`, in whose mount namespace `target` is the folder `source`.
 
-
-def end_namespace(namespace: str, spare: int = 0) -> None:
-    """Kill every process that lives in the mount namespace `namespace`, but `spare`; never in our own."""
-    if namespace == mount_namespace(os.getpid()):
-        return
+    This finds what a daemon of ours left in its namespace, even when the daemon itself was killed.
+    """
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             pid = int(folder.name)
             start = start_time(pid)
-            if pid != spare and start is not None and mount_namespace(pid) == namespace:
+            if pid != spare and start is not None and _sees(folder, target, source):
                 end(pid, start, force=True)
+
+
+def _sees(process: Path, target: str, source: Path) -> bool:
+    device = source.stat().st_dev
+    name = f"{os.major(device)}:{os.minor(device)}"
+    for line in (process / "mountinfo").read_text().splitlines():
+        _, _, found, root, place = line.split()[:5]
+        # `root` counts from the root of its file system, which may be mounted below or above a part of our path.
+        if place == target and found == name and (root.endswith(str(source)) or str(source).endswith(root)):
+            return root != "/"
+    return False
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
