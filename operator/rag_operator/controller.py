@@ -18,7 +18,7 @@ from typing import Any
 from prometheus_client.core import Metric
 
 from .cluster import KubernetesCluster, key_for, owner_key, watched
-from .reconcile import reconcile
+from .reconcile import reconcile, report_bug
 from .runtime import kinds
 from .runtime import metrics as meters
 from .runtime.client import Client
@@ -72,7 +72,7 @@ class Controller:
         """Reconcile until cancelled."""
         await self.synced()
         self.working = True
-        workers = Workers(self.queue, self._handle, on_outcome=self._count)
+        workers = Workers(self.queue, self._handle, on_outcome=self._count, on_bug=self._tell)
         await workers.run(self._settings.workers)
 
     async def resync(self) -> None:
@@ -116,6 +116,9 @@ class Controller:
     async def _handle(self, key: Key) -> float | None:
         with about(object="/".join(key), reconcile=secrets.token_hex(4)):
             return await reconcile(key, self.cluster, self._settings, self._now)
+
+    async def _tell(self, key: Key, error: BaseException) -> None:
+        await report_bug(key, self.cluster, error, self._now)
 
     def _changed(self, old: Json | None, new: Json | None) -> None:
         """Both sides count: a child that changes hands concerns the former and the new service."""

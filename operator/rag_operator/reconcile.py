@@ -8,9 +8,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from . import names, resources, status
+from .api import RagService
 from .checks import first_problem
 from .observed import Json, Observed, Pod, PodAnswer, Refusal, Unreadable, component_of, key_of
 from .releases import Plan, make_plan
@@ -20,6 +21,7 @@ from .settings import Settings
 
 Key = tuple[str, str]
 Clock = Callable[[], datetime]
+SecretMaker = Callable[[Callable[[], str]], Json]
 REFUSALS = frozenset({400, 403, 409, 422})
 """The server understood a write and says no. Everything else is the network's or the server's trouble: try again."""
 
@@ -36,8 +38,11 @@ class Cluster(Protocol):
     async def delete(self, live: Json) -> None:
         """Delete exactly this object, in the state in which it was seen."""
 
-    async def create_secret(self, service: Json, name: str, make: Callable[[Callable[[], str]], Json]) -> str:
-        """Create a Secret unless it was made before. Its uid when it was made just now, else empty."""
+    async def create_secret(self, service: Json, name: str, make: SecretMaker, *, known: bool) -> str:
+        """Create a Secret unless it was made before, as this process remembers or as children show (`known`).
+
+        Its uid when it was made just now, else empty.
+        """
 
     def forget_secret(self, service_uid: str, name: str) -> None:
         """A pod says that the Secret is missing: the next pass makes it again."""
@@ -105,7 +110,8 @@ async def _apply_all(
     svc, refusals = observed.service, []
     for name in resources.secrets.wanted(svc):
         try:
-            made = await cluster.create_secret(observed.body, name, _secret_maker(svc, name))
+            known = resources.secrets.mounted(observed, name)
+            made = await cluster.create_secret(observed.body, name, _secret_maker(svc, name), known=known)
         except ApiError as error:
             refusals.append(_refusal({"kind": "Secret", "metadata": {"name": name}}, names.COMPONENT_KEYS, error))
             continue
@@ -133,7 +139,7 @@ async def _apply_all(
     return observed.with_children(written), built, refusals
 
 
-def _secret_maker(svc: Any, name: str) -> Callable[[Callable[[], str]], Json]:
+def _secret_maker(svc: RagService, name: str) -> SecretMaker:
     return lambda token: resources.owned(svc, resources.secrets.build(svc, name, token))
 
 

@@ -59,6 +59,7 @@ class KubernetesCluster:
         self._door = PodDoor(self._fetch, _monotonic, settings.resync_seconds)
         self._session: aiohttp.ClientSession | None = None
         self._made: set[tuple[str, str]] = set()
+        self._missing: set[tuple[str, str]] = set()
         self._settled: dict[tuple[str, str], tuple[str, str]] = {}
         self._deleted: dict[str, None] = {}
 
@@ -152,10 +153,12 @@ class KubernetesCluster:
             del self._deleted[next(iter(self._deleted))]
         self._deleted[metadata["uid"]] = None
 
-    async def create_secret(self, service: Json, name: str, make: Callable[[Callable[[], str]], Json]) -> str:
-        """Create it once in the life of this process; that it exists already is as good. Never read."""
-        owner = service["metadata"]["uid"]
-        if (owner, name) in self._made:
+    async def create_secret(
+        self, service: Json, name: str, make: Callable[[Callable[[], str]], Json], *, known: bool
+    ) -> str:
+        """Create it once; that it exists already is as good. Never read. `known`: children name it, so it was made."""
+        secret = (service["metadata"]["uid"], name)
+        if secret in self._made or (known and secret not in self._missing):
             return ""
         uid = ""
         try:
@@ -163,13 +166,16 @@ class KubernetesCluster:
             uid = str(answer["metadata"]["uid"])
         except ApiError as error:
             if not error.is_already_exists:
+                self._missing.add(secret)
                 raise
-        self._made.add((owner, name))
+        self._missing.discard(secret)
+        self._made.add(secret)
         return uid
 
     def forget_secret(self, service_uid: str, name: str) -> None:
         """The next pass creates it again."""
         self._made.discard((service_uid, name))
+        self._missing.add((service_uid, name))
 
     async def write_status(self, body: Json, desired: Json) -> bool:
         """Apply the status when it differs from the stored one."""

@@ -17,8 +17,8 @@ STORAGE_PATH = f"{ROOT}/storage"
 INIT_PATH = f"{ROOT}/init"
 GRACE_SECONDS = 60
 
-# Source: Qdrant's configuration reference (every setting is a variable QDRANT__<section>__<name>) and its entry point,
-# which writes a marker file at QDRANT_INIT_FILE_PATH. Everything it writes goes to the volume or to scratch space.
+# Source: Qdrant's configuration reference: every setting is a variable QDRANT__<section>__<name>. The server also writes a
+# marker file at its start, by default beside its binary; everything it writes goes to the volume or to scratch space.
 ENVIRONMENT = {
     "QDRANT__SERVICE__HTTP_PORT": str(names.QDRANT_HTTP_PORT),
     "QDRANT__STORAGE__STORAGE_PATH": STORAGE_PATH,

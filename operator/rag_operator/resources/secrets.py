@@ -13,12 +13,14 @@ from rag_contract.environment import API_KEYS_FILE, ApiKey
 
 from .. import names
 from ..api import AuthMode, RagService
+from ..observed import Observed
 from . import store
 
 Json = dict[str, Any]
 Token = Callable[[], str]
 
 DEFAULT_KEY_ID = "default"
+TEMPLATED = ("Deployment", "StatefulSet")
 
 
 def wanted(svc: RagService) -> list[str]:
@@ -29,6 +31,22 @@ def wanted(svc: RagService) -> list[str]:
 def build(svc: RagService, name: str, token: Token) -> Json:
     """The body of one of them, with fresh random content from `token`."""
     return dict(_builders(svc))[name](svc, token)
+
+
+def mounted(observed: Observed, name: str) -> bool:
+    """Whether a stored pod template names this Secret: it was made before that was written."""
+    templates = [body["spec"]["template"]["spec"] for kind in TEMPLATED for body in observed.of_kind(kind)]
+    return any(_names(template, name) for template in templates)
+
+
+def _names(value: Any, name: str) -> bool:
+    """Looks for `secretName: name` and `secretKeyRef: {name}`."""
+    if isinstance(value, dict):
+        reference = value.get("secretKeyRef") or {}
+        if name in (value.get("secretName"), reference.get("name")):
+            return True
+        return any(_names(inner, name) for inner in value.values())
+    return isinstance(value, list) and any(_names(inner, name) for inner in value)
 
 
 def _builders(svc: RagService) -> list[tuple[str, Callable[[RagService, Token], Json]]]:

@@ -5,9 +5,10 @@ from rag_contract.release_table import ReleaseTable
 from rag_contract.reports import ReadyCheck
 from rag_operator import names
 from rag_operator.observed import ChildKey
+from rag_operator.reconcile import report_bug
 from rag_operator.runtime.errors import ApiError
 
-from .world import NAME, World, running_pod, service
+from .world import KEY, NAME, World, running_pod, service
 
 FIRST_PASS = [
     ("create", "Secret", "handbook-qdrant-key"),
@@ -414,4 +415,49 @@ async def test_two_clocks_never_change_a_settled_status() -> None:
     await world.until_ready()
     world.later(3600)
     await world.run()
+    assert world.writes == []
+
+
+async def test_new_process_writes_nothing_to_a_settled_service() -> None:
+    world = World()
+    await world.until_ready()
+    world.restart()
+    await world.run()
+    assert world.writes == []
+
+
+async def test_secret_that_becomes_ours_is_made_although_the_deployment_exists() -> None:
+    world = World(service(api={"auth": {"keysSecretRef": {"name": "mine"}}}))
+    await world.until_ready()
+    assert "handbook-client-key" not in world.secrets
+    world.edit(api={"auth": {"keysSecretRef": None}})
+    await world.run()
+    assert ("create", "Secret", "handbook-client-key") in world.writes
+
+
+async def test_bug_makes_ready_unknown_and_the_next_pass_puts_it_right() -> None:
+    world = World()
+    await world.until_ready()
+    await report_bug(KEY, world, ZeroDivisionError("secret words"), lambda: world.now)
+    assert world.reason() == ("Unknown", "InternalError")
+    assert "secret words" not in world.condition("Ready")["message"]
+    assert len(world.body["status"]["conditions"]) == 10
+    await world.run()
+    assert world.reason() == ("True", "AllChecksPassed")
+
+
+async def test_object_that_todays_rules_refuse_is_shown_and_left_alone() -> None:
+    world = World()
+    await world.until_ready()
+    world.unreadable = "spec.api.replicas: too many"
+    await world.run()
+    assert world.writes == [("status", "RagService", NAME)]
+    assert world.reason("SpecValid") == ("False", "InvalidObject")
+    assert world.body["status"]["revision"] == 1
+
+
+async def test_object_that_is_gone_is_no_concern() -> None:
+    world = World()
+    world.gone = True
+    assert await world.run() is None
     assert world.writes == []

@@ -102,8 +102,11 @@ class World:
         self.answers: dict[str, PodAnswer] = {}
         self.secrets: dict[str, Json] = {}
         self.now = START
+        self.gone = False
+        self.unreadable = ""
         self.refuse: Callable[[str, str, str], ApiError | None] = lambda verb, kind, name: None
         self._made: set[str] = set()
+        self.missing: set[str] = set()
         self._versions = itertools.count(100)
 
     # -- the seam ------------------------------------------------------------------------------------------------------
@@ -112,6 +115,10 @@ class World:
         async def get(_: str, name: str) -> Json | None:
             return self.config_maps.get(name)
 
+        if self.gone:
+            return None
+        if self.unreadable:
+            return Unreadable(copy.deepcopy(self.body), self.unreadable)
         svc = RagService.model_validate(self.body)
         return Observed(
             service=svc,
@@ -135,11 +142,14 @@ class World:
         self._write("delete", live)
         del self.objects[key_of(live)]
 
-    async def create_secret(self, service: Json, name: str, make: Callable[[Callable[[], str]], Json]) -> str:
-        if name in self._made:
+    async def create_secret(
+        self, service: Json, name: str, make: Callable[[Callable[[], str]], Json], *, known: bool
+    ) -> str:
+        if name in self._made or (known and name not in self.missing):
             return ""
         self._write("create", {"kind": "Secret", "metadata": {"name": name}})
         self._made.add(name)
+        self.missing.discard(name)
         if name in self.secrets:
             return ""
         self.secrets[name] = make(lambda: "random")
@@ -147,6 +157,12 @@ class World:
 
     def forget_secret(self, service_uid: str, name: str) -> None:
         self._made.discard(name)
+        self.missing.add(name)
+
+    def restart(self) -> None:
+        """A new process remembers nothing."""
+        self._made.clear()
+        self.missing.clear()
 
     async def ask(self, pods: Sequence[Pod], table_hash: str) -> Mapping[str, PodAnswer]:
         return {pod.name: self.answers.get(pod.name, PodAnswer(error="no answer")) for pod in pods if pod.running}
