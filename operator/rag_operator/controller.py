@@ -12,6 +12,7 @@ import random
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
@@ -114,8 +115,10 @@ class Controller:
     # -- inside --------------------------------------------------------------------------------------------------------
 
     async def _handle(self, key: Key) -> float | None:
-        with about(object="/".join(key), reconcile=secrets.token_hex(4)):
-            return await reconcile(key, self.cluster, self._settings, self._now)
+        return await reconcile(key, self.cluster, self._settings, self._now)
+
+    async def _report_bug(self, key: Key, error: BaseException) -> None:
+        await report_bug(key, self.cluster, error, self._now)
 
     async def _tell(self, key: Key, error: BaseException) -> None:
         await report_bug(key, self.cluster, error, self._now)
@@ -149,6 +152,11 @@ class Controller:
         )
         counts = Counter(_ready(service) for service in self.services.items())
         yield from meters.of_conditions("ragservices", "RagServices by their Ready condition.", dict(counts))
+
+
+def _one_pass(key: Key) -> AbstractContextManager[None]:
+    """Every log line of a pass names its object and itself."""
+    return about(object="/".join(key), reconcile=secrets.token_hex(4))
 
 
 def _ready(service: Json) -> str:

@@ -22,6 +22,7 @@ from .runtime.supervise import RestartBudget
 
 log = logging.getLogger(__name__)
 
+KOPF_AGENT = "rag-operator-kopf"
 MAX_EXITS = 5
 EXITS_WITHIN_SECONDS = 600.0
 Witness = Callable[[tuple[str, str], int], None]
@@ -109,7 +110,7 @@ class KopfHost:
         async def log_in(**_: Any) -> kopf.AiohttpSession:
             """A session of kopf's own: it closes what it is given."""
             return kopf.AiohttpSession(
-                server=login.server, aiohttp_session=new_session(login), default_namespace=login.namespace
+                server=login.server, aiohttp_session=new_session(login, KOPF_AGENT), default_namespace=login.namespace
             )
 
         @kopf.on.event(RAG_SERVICE.group, RAG_SERVICE.version, RAG_SERVICE.plural, registry=registry)
@@ -145,7 +146,7 @@ def host_settings() -> kopf.OperatorSettings:
     settings.networking.connect_timeout = 5
     settings.networking.enforce_retry_after = True
     settings.watching.server_timeout = 280
-    settings.watching.inactivity_timeout = 70
+    settings.watching.inactivity_timeout = 300  # a quiet kind is silent; our own informer looks sooner
     settings.watching.chunk_size = 500
     settings.queueing.exit_timeout = 0.5
     return settings

@@ -29,6 +29,9 @@ OnChange = Callable[[Json | None, Json | None], None]
 RESUMES_BEFORE_LIST = 3
 STEADY_SECONDS = 5.0
 PAGED_TRIES = 2
+QUIET_WATCH_SECONDS = 55
+"""A kind of which the server has seen no change since its start gets no bookmarks: its silence says nothing. So a watch in
+which nothing came is followed by one that the server ends before silence would count as a broken connection."""
 MAX_PAUSE_SECONDS = 60.0
 
 
@@ -96,6 +99,7 @@ class Informer:
         self._backoff = backoff or Backoff(first=0.5, cap=30.0)
         self._objects: dict[Key, Json] = {}
         self._version = 0
+        self._talks = False
         self._relist = asyncio.Event()
 
     # -- the cache -----------------------------------------------------------------------------------------------------
@@ -188,9 +192,12 @@ class Informer:
             await asyncio.gather(watch, relist, return_exceptions=True)
 
     async def _watch(self) -> None:
-        events = self._client.watch(*self._selection, resource_version=str(self._version), seconds=self._watch_seconds)
+        seconds = self._watch_seconds if self._talks else min(QUIET_WATCH_SECONDS, self._watch_seconds)
+        self._talks = False
+        events = self._client.watch(*self._selection, resource_version=str(self._version), seconds=seconds)
         async with contextlib.aclosing(events):  # type: ignore[type-var]
             async for event in events:
+                self._talks = True
                 self.last_contact = self.last_activity = self._now()
                 self._take_event(event["type"], event["object"])
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, NamedTuple, TypeVar
 
 from .errors import NotLeading, RuntimeFault
@@ -35,11 +36,14 @@ class Workers(Generic[K]):
         *,
         on_outcome: Callable[[K, Outcome], None] = lambda key, outcome: None,
         on_bug: Callable[[K, BaseException], Awaitable[None]] | None = None,
+        around: Callable[[K], AbstractContextManager[None]] = lambda key: nullcontext(),
     ) -> None:
+        """`around(key)` encloses each pass with all that it logs."""
         self._queue = queue
         self._handle = handle
         self._on_outcome = on_outcome
         self._on_bug = on_bug
+        self._around = around
 
     async def run(self, count: int) -> None:
         """Until cancelled."""
@@ -53,7 +57,8 @@ class Workers(Generic[K]):
             turn = await self._queue.take()
             started = clock()
             try:
-                result = await self._pass(turn.key)
+                with self._around(turn.key):
+                    result = await self._pass(turn.key)
             finally:
                 self._queue.done(turn.key)
             self._on_outcome(turn.key, Outcome(result, clock() - started, turn.waited))

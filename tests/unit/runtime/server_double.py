@@ -45,7 +45,7 @@ class ServerDouble:
         change = "MODIFIED" if name in self.objects else "ADDED"
         old_uid = self.objects[name]["metadata"]["uid"] if name in self.objects else f"uid-{self.version}"
         metadata = {"namespace": "team", "name": name, "uid": uid or old_uid, "resourceVersion": str(self.version)}
-        metadata["managedFields"] = [{"manager": "somebody"}]  # type: ignore[assignment]
+        metadata["managedFields"] = [{"manager": "somebody"}]
         obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"value": value}}
         self.objects[name] = obj
         self._tell({"type": change, "object": obj}, silently)

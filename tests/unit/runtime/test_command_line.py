@@ -33,7 +33,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     )
     assert f"rag-operator/api:{PACKAGE_VERSION}" == settings.api_image
     with pytest.raises(ValidationError):
-        settings.workers = 5  # type: ignore[misc]
+        settings.workers = 5
 
 
 def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -299,3 +299,18 @@ async def test_watches_that_end_at_once_are_not_hammered() -> None:
         it.server.watch_faults.clear()
         it.server.put("a", "new")
         await it.becomes(a="new")
+
+
+async def test_a_kind_that_is_silent_by_nature_is_watched_in_short_turns() -> None:
+    """The server sends no bookmarks for a kind without any change: that silence must not look like a broken connection."""
+    async with stage("a") as it:
+        assert "55" == watched_seconds(it)
+        it.server.put("a", "new")
+        await it.becomes(a="new")
+        it.server.cut()
+        await eventually(2, lambda: it.server.count("watch"))
+        assert "280" == watched_seconds(it)
+
+
+def watched_seconds(it: Stage) -> str:
+    return [entry for entry in it.server.seen if entry[1] == "watch"][-1][3]["timeoutSeconds"]

@@ -55,7 +55,7 @@ async def test_contexts_of_tasks_do_not_mix() -> None:
             await asyncio.sleep(0.01)
             return orjson.loads(JsonFormatter().format(logging.makeLogRecord({"msg": "x"})))["object"]
 
-    assert ["a", "b"] == await asyncio.gather(task("a"), task("b"))
+    assert ["a", "b"] == list(await asyncio.gather(task("a"), task("b")))
 
 
 class Cache:

@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from rag_operator.runtime.errors import NotLeading, Unreachable
@@ -228,3 +229,30 @@ async def test_a_failing_key_backs_off(error: Exception) -> None:
 async def test_a_pass_that_lost_the_lead_is_not_repeated() -> None:
     results, queue, _ = await outcomes(raising(NotLeading("x")))
     assert (["retry"], 0) == (results, queue.waiting)
+
+
+async def test_what_encloses_a_pass_encloses_its_failure_too(caplog: pytest.LogCaptureFixture) -> None:
+    queue: WorkQueue[str] = WorkQueue(first=30)
+    inside: list[bool] = []
+    within = False
+
+    @contextmanager
+    def around(key: str) -> Iterator[None]:
+        nonlocal within
+        within = True
+        yield
+        within = False
+
+    async def on_bug(key: str, error: BaseException) -> None:
+        inside.append(within)
+
+    async def fail(key: str) -> float | None:
+        raise ValueError("bug")
+
+    run = asyncio.create_task(Workers(queue, fail, on_bug=on_bug, around=around).run(1))
+    queue.add("a")
+    await eventually([True], lambda: inside)
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+    assert "this is a bug" in caplog.text
+    assert not within
