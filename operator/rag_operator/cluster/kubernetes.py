@@ -263,7 +263,12 @@ class KubernetesCluster:
         if not self._direct:
             metadata = pod.raw["metadata"]
             proxy = kinds.POD.path(metadata["namespace"], f"http:{pod.name}:{API_PORT}", "proxy")
-            return await self._client.get_bytes(proxy + path, seconds=TIMEOUT_SECONDS)
+            try:
+                return await self._client.get_bytes(proxy + path, seconds=TIMEOUT_SECONDS)
+            except ApiError as error:
+                if isinstance(error.body, dict) and error.body.get("kind") != "Status":
+                    return orjson.dumps(error.body)  # the pod's own answer: "not ready", with the checks that fail
+                raise
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
         host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip

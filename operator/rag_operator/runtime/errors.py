@@ -33,6 +33,8 @@ class ApiError(RuntimeFault):
         self.message = message
         self.retry_after = retry_after
         """Seconds that the server asks to wait, or None."""
+        self.body: Any = None
+        """The decoded answer: of a pod that was asked through the proxy it is the pod's own."""
 
     @property
     def is_not_found(self) -> bool:
@@ -59,6 +61,9 @@ class ApiError(RuntimeFault):
         """From a decoded Status object, or from whatever else the answer held."""
         if not isinstance(body, dict):
             return cls(status, "", str(body)[:500], retry_after)
-        details = body.get("details") or {}
+        details, code = body.get("details") or {}, body.get("code")
         wait = retry_after if retry_after is not None else details.get("retryAfterSeconds")
-        return cls(int(body.get("code") or status), body.get("reason") or "", body.get("message") or "", wait)
+        number = code if isinstance(code, int) else status
+        error = cls(number, str(body.get("reason") or ""), str(body.get("message") or ""), wait)
+        error.body = body
+        return error
