@@ -110,7 +110,8 @@ class Controller:
             name: {"objects": len(informer), "version": informer.version, "lists": informer.lists}
             for name, informer in self.informers.items()
         }
-        return {"working": self.working, "queue": self.queue.state(), "caches": caches}
+        queue = {where: ["/".join(key) for key in keys] for where, keys in self.queue.state().items()}
+        return {"working": self.working, "queue": queue, "caches": caches}
 
     # -- inside --------------------------------------------------------------------------------------------------------
 

@@ -132,13 +132,13 @@ class WorkQueue(Generic[K]):
         """Seconds for which the slowest worker has had its key; 0 when all are idle."""
         return self._clock() - min(self._active.values()) if self._active else 0.0
 
-    def state(self) -> dict[str, list[str]]:
-        """Names of all keys by where they are, for people."""
+    def state(self) -> dict[str, list[K]]:
+        """All keys by where they are, for people."""
         return {
-            "active": [str(key) for key in self._active],
-            "ready": [str(key) for key in itertools.chain(self._high, self._low)],
-            "later": [str(key) for key in self._later],
-            "failing": [str(key) for key in self._failures],
+            "active": list(self._active),
+            "ready": [*self._high, *self._low],
+            "later": list(self._later),
+            "failing": list(self._failures),
         }
 
     # -- inside --------------------------------------------------------------------------------------------------------

@@ -113,6 +113,8 @@ def test_the_lead_is_given_back_and_taken_over(plane: PrivateControlPlane, start
     )
     assert '{"ok": true, "faults": []}' == first.read(first.health, "/healthz")
     assert not second.leads
+    state = json.loads(first.read(first.health, "/debug/state"))
+    assert (True, 1) == (state["working"], state["caches"]["RagService"]["objects"])
     began = time.monotonic()
     first.process.send_signal(signal.SIGTERM)
     assert 0 == first.process.wait(timeout=5)
