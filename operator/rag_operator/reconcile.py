@@ -14,7 +14,7 @@ from . import names, resources, status
 from .api import RagService
 from .checks import first_problem
 from .observed import Json, Observed, Pod, PodAnswer, Refusal, Unreadable, component_of, key_of
-from .releases import Plan, make_plan
+from .releases import Plan, make_plan, rebuilt_otherwise
 from .resources.retention import Age, due_again
 from .runtime.errors import ApiError
 from .settings import Settings
@@ -82,7 +82,8 @@ async def reconcile(key: Key, cluster: Cluster, settings: Settings, clock: Clock
     table = plan.table.table_hash()
     answers = await cluster.ask(observed.pods_of(names.COMPONENT_API), table)
     await _refresh_tables(observed, answers, table, cluster)
-    age = Age(now, status.missing_collection(answers))
+    lost = status.missing_collection(answers) and rebuilt_otherwise(observed, plan.index, plan.verified) is None
+    age = Age(now, lost)
     if problem is None:
         refusals += await _prune(resources.unwanted(observed, plan, built, age), cluster)
         _forget_missing_secrets(observed, answers, now, cluster)

@@ -1,5 +1,5 @@
 """Which content is served: identities by hash, and the plan of one pass. Pure."""
 
-from .plan import IndexTarget, Plan, make_plan
+from .plan import IndexTarget, Plan, index_result, make_plan, rebuilt_otherwise
 
-__all__ = ["IndexTarget", "Plan", "make_plan"]
+__all__ = ["IndexTarget", "Plan", "index_result", "make_plan", "rebuilt_otherwise"]

@@ -206,6 +206,16 @@ def index_result(observed: Observed, index: IndexTarget) -> IndexResult | None:
     return found
 
 
+def rebuilt_otherwise(
+    observed: Observed, index: IndexTarget | None, verified: IndexRelease | None
+) -> IndexResult | None:
+    """The Job's result when it is another than the release names: the documents on the volume have changed since."""
+    result = index_result(observed, index) if index is not None else None
+    if result is None or verified is None or result.outcome != "Succeeded" or result.chunks == verified.chunks:
+        return None
+    return result
+
+
 def _verified(observed: Observed, index: IndexTarget | None, history: Mapping[int, Revision]) -> IndexRelease | None:
     """Counts of the wanted index: from a revision that already served it, else from the Job that just built it."""
     if index is None:

@@ -4,7 +4,7 @@ from .. import names
 from ..api import Reason
 from ..faults import controller_fault, short
 from ..observed import Json, Pod, PodAnswer, finished
-from ..releases.plan import index_result
+from ..releases import index_result, rebuilt_otherwise
 from .facts import FALSE, TRUE, UNKNOWN, Facts, Verdict, fault_verdict, is_suspended
 
 
@@ -16,7 +16,7 @@ def index_ready(facts: Facts) -> Verdict:
         return Verdict(FALSE, Reason(fault.reason), fault.message)
     said = facts.failing("collections")
     if said is not None and plan.verified is not None:
-        return Verdict(FALSE, Reason.CollectionMissing, f"{said} It is built again from the documents.")
+        return _collection_wrong(facts, said)
     if plan.verified is not None:
         found = plan.verified
         return Verdict(
@@ -30,6 +30,20 @@ def index_ready(facts: Facts) -> Verdict:
     if refused is not None:
         return fault_verdict(refused)
     return _index_job(facts)
+
+
+def _collection_wrong(facts: Facts, said: str) -> Verdict:
+    """Building it again heals a loss, but not documents that have changed under the same name."""
+    index = facts.plan.index
+    result = rebuilt_otherwise(facts.observed, index, facts.plan.verified)
+    if result is None or index is None:
+        message = f"{said} The index Job verifies it again, and builds it anew where it is lost."
+        return Verdict(FALSE, Reason.CollectionMissing, message)
+    message = (
+        f'The documents of the index "{index.version}" have changed since it was released: it now has {result.chunks}'
+        " chunks. Give it a new spec.index.version."
+    )
+    return Verdict(FALSE, Reason.IndexVersionReused, message)
 
 
 def _index_job(facts: Facts) -> Verdict:

@@ -336,6 +336,17 @@ async def test_lost_collection_is_built_again() -> None:
     assert world.reason("IndexReady") == ("False", "CollectionMissing")
 
 
+async def test_collection_of_changed_documents_is_not_built_again_for_ever() -> None:
+    world = World()
+    await world.until_ready()
+    world.job_ends(chunks=6)
+    world.later(120)
+    world.pods_report(checks=(ReadyCheck(name="collections", ok=False, message="was built with 6 chunks"),))
+    await world.run()
+    assert [write for write in world.writes if write[0] == "delete"] == []
+    assert world.reason("IndexReady") == ("False", "IndexVersionReused")
+
+
 async def test_lost_store_is_no_lost_collection() -> None:
     world = World()
     await world.until_ready()
