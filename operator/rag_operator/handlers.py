@@ -56,6 +56,8 @@ class KopfHost:
 
     def start(self) -> None:
         """Start the thread."""
+        # It warns that it does not handle signals: in a thread it cannot, and must not.
+        logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
         self._thread.start()
 
     @property
