@@ -52,6 +52,8 @@ class Plane:
     kubernetes_service: str
     real_node: str = ""
     """Name of the node on which volumes are folders that a pod can write to."""
+    admission: str = "NodeRestriction"
+    """Admission plugins beside the default ones, with commas between."""
 
     @property
     def server(self) -> str:
@@ -112,7 +114,7 @@ class ControlPlane:
             "--endpoint-reconciler-type=none",
             f"--service-cluster-ip-range={plane.service_cidr}",
             "--authorization-mode=Node,RBAC",
-            "--enable-admission-plugins=NodeRestriction",
+            f"--enable-admission-plugins={plane.admission}",
             "--allow-privileged",
             f"--client-ca-file={self.authority.certificate}",
             f"--tls-cert-file={pki / 'server.crt'}",

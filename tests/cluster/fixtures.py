@@ -166,9 +166,17 @@ def private_control_plane_with_controllers(bench_settings: Settings, tmp_path: P
 
 @contextlib.contextmanager
 def new_control_plane(
-    settings: Settings, folder: Path, *, controllers: bool = False, scheduler: bool = False
+    settings: Settings,
+    folder: Path,
+    *,
+    controllers: bool = False,
+    scheduler: bool = False,
+    admission: str = "NodeRestriction",
 ) -> Iterator[PrivateControlPlane]:
-    """A control plane on free loopback ports with its state in `folder`, ended afterwards."""
+    """A control plane on free loopback ports with its state in `folder`, ended afterwards.
+
+    `admission` names the admission plugins beside the API server's default ones.
+    """
     link_programs(Programs(settings, Report()).kubernetes(), folder / "bin")
     ports = _free_ports(5)
     plane = Plane(
@@ -182,6 +190,7 @@ def new_control_plane(
         scheduler_port=ports[4],
         service_cidr=settings.service_cidr,
         kubernetes_service=settings.kubernetes_service,
+        admission=admission,
     )
     private = PrivateControlPlane(ControlPlane(plane, Processes(folder)))
     try:

@@ -10,6 +10,7 @@ from tests.cluster.fixtures import Cluster, new_namespace
 from tests.demo import install
 from tests.demo.place import Place
 from tests.demo.screen import Screen
+from tests.rights.recording import Recording
 
 from .kube import Kube
 
@@ -19,7 +20,7 @@ def _kube(cluster: Cluster, namespace: str) -> Kube:
 
 
 @pytest.fixture(scope="session")
-def operator(node_cluster: Cluster) -> Kube:
+def operator(node_cluster: Cluster, recording: Recording) -> Kube:
     """The operator's namespace, with the operator running there from the released manifests and images of this tree."""
     place = Place("bench", os.environ)
     place.bench("images")
