@@ -73,7 +73,7 @@ class Controller:
         """Reconcile until cancelled."""
         await self.synced()
         self.working = True
-        workers = Workers(self.queue, self._handle, on_outcome=self._count, on_bug=self._tell)
+        workers = Workers(self.queue, self._handle, on_outcome=self._count, on_bug=self._tell, around=_one_pass)
         await workers.run(self._settings.workers)
 
     async def resync(self) -> None:
@@ -117,9 +117,6 @@ class Controller:
 
     async def _handle(self, key: Key) -> float | None:
         return await reconcile(key, self.cluster, self._settings, self._now)
-
-    async def _report_bug(self, key: Key, error: BaseException) -> None:
-        await report_bug(key, self.cluster, error, self._now)
 
     async def _tell(self, key: Key, error: BaseException) -> None:
         await report_bug(key, self.cluster, error, self._now)

@@ -16,7 +16,7 @@ from .checks import first_problem
 from .observed import Json, Observed, Pod, PodAnswer, Refusal, Unreadable, component_of, key_of
 from .releases import Plan, make_plan, rebuilt_otherwise
 from .resources.retention import Age, due_again
-from .runtime.errors import ApiError
+from .runtime.errors import ApiError, fault_id
 from .settings import Settings
 
 Key = tuple[str, str]
@@ -31,6 +31,9 @@ class Cluster(Protocol):
 
     async def observe(self, key: Key) -> Observed | Unreadable | None:
         """The world of one service; None when it is gone or going."""
+
+    def stored(self, key: Key) -> Json | None:
+        """The RagService as it is cached, unread; None when it is gone or going."""
 
     async def apply(self, desired: Json, live: Json | None) -> Json | None:
         """Make it so. The new body, or None when nothing had to be written."""
@@ -94,14 +97,18 @@ async def reconcile(key: Key, cluster: Cluster, settings: Settings, clock: Clock
 
 
 async def report_bug(key: Key, cluster: Cluster, error: BaseException, clock: Clock) -> None:
-    """A pass ended in an error that is neither the user's nor the network's: say so instead of an old True."""
-    observed = await cluster.observe(key)
-    if observed is not None:
+    """A pass ended in an error that is neither the user's nor the network's: say so instead of an old True.
+
+    Nothing of the pass is used again: any step of it may be what failed.
+    """
+    body = cluster.stored(key)
+    if body is not None:
         message = (
-            f"The operator failed on this object ({type(error).__name__}); its log has the details. It tries again."
+            f"The operator failed on this object: fault {fault_id(error)} ({type(error).__name__}) in its log."
+            " It tries again."
         )
         now = clock()
-        await _report(cluster, observed.body, status.of_bug(observed.body, message, now), now)
+        await _report(cluster, body, status.of_bug(body, message, now), now)
 
 
 async def _apply_all(

@@ -70,10 +70,15 @@ class KubernetesCluster:
 
     # -- observe -------------------------------------------------------------------------------------------------------
 
+    def stored(self, key: Key) -> Json | None:
+        """The RagService as it is cached; None when it is gone or going."""
+        body = self._caches[SERVICE.kind].get(*key)
+        return None if body is None or "deletionTimestamp" in body["metadata"] else body
+
     async def observe(self, key: Key) -> Observed | Unreadable | None:
         """Everything about one service, from the caches: they hold our own writes, deletions apart, which are known here."""
-        body = self._caches[SERVICE.kind].get(*key)
-        if body is None or "deletionTimestamp" in body["metadata"]:
+        body = self.stored(key)
+        if body is None:
             return None
         try:
             service = RagService.model_validate(body)

@@ -6,6 +6,8 @@ RuntimeFault
   NotLeading     the write was not sent, because the Lease is not held
 """
 
+import hashlib
+import traceback
 from typing import Any
 
 
@@ -67,3 +69,13 @@ class ApiError(RuntimeFault):
         error = cls(number, str(body.get("reason") or ""), str(body.get("message") or ""), wait)
         error.body = body
         return error
+
+
+def fault_id(error: BaseException) -> str:
+    """Eight hexadecimal digits that name a bug by where it was raised, never by what was in the data.
+
+    The same bug has the same id on every attempt, so that a status that shows it is written once.
+    """
+    places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+    text = "\n".join([type(error).__name__, *places])
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

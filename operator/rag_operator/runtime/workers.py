@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, NamedTuple, TypeVar
 
-from .errors import NotLeading, RuntimeFault
+from .errors import NotLeading, RuntimeFault, fault_id
 from .workqueue import WorkQueue
 
 log = logging.getLogger(__name__)
@@ -25,8 +25,8 @@ class Workers(Generic[K]):
     """Run `handle(key)` for every turn. One key is never with two workers.
 
     `handle` returns None (settled: wait for a change) or seconds until the next look, kept short by `max_again`. A
-    RuntimeFault (network, conflict) backs the key off quietly; any other exception is a bug: it is logged whole, told to
-    `on_bug`, and backs the key off too. Neither stops the others.
+    RuntimeFault (network, conflict) backs the key off quietly; any other exception is a bug: it is logged whole
+    under its `fault_id`, told to `on_bug`, and backs the key off too. Neither stops the others.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Workers(Generic[K]):
             return "retry"
         except Exception as error:
             pause = self._queue.retry(key)
-            log.exception("reconcile failed; this is a bug", extra={"pause": round(pause, 1)})
+            log.exception("reconcile failed; this is a bug", extra={"fault": fault_id(error), "pause": round(pause, 1)})
             await self._tell(key, error)
             return "error"
         self._queue.forget(key)
@@ -90,3 +90,5 @@ class Workers(Generic[K]):
             await self._on_bug(key, error)
         except RuntimeFault as fault:
             log.info("the failure could not be reported: %s", fault)
+        except Exception:
+            log.exception("the failure could not be reported")

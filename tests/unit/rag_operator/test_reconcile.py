@@ -2,13 +2,13 @@
 
 import pytest
 from rag_contract.release_table import ReleaseTable
-from rag_contract.reports import ReadyCheck
+from rag_contract.reports import ModelsCurrent, ReadyCheck
 from rag_operator import names
-from rag_operator.observed import ChildKey
+from rag_operator.observed import ChildKey, PodAnswer
 from rag_operator.reconcile import report_bug
-from rag_operator.runtime.errors import ApiError
+from rag_operator.runtime.errors import ApiError, fault_id
 
-from .world import KEY, NAME, World, running_pod, service
+from .world import KEY, NAME, World, merged, running_pod, service
 
 FIRST_PASS = [
     ("create", "Secret", "handbook-qdrant-key"),
@@ -451,7 +451,9 @@ async def test_bug_makes_ready_unknown_and_the_next_pass_puts_it_right() -> None
     await world.until_ready()
     await report_bug(KEY, world, ZeroDivisionError("secret words"), lambda: world.now)
     assert world.reason() == ("Unknown", "InternalError")
-    assert "secret words" not in world.condition("Ready")["message"]
+    message = world.condition("Ready")["message"]
+    assert "secret words" not in message
+    assert fault_id(ZeroDivisionError()) in message
     assert len(world.body["status"]["conditions"]) == 10
     await world.run()
     assert world.reason() == ("True", "AllChecksPassed")
@@ -472,3 +474,94 @@ async def test_object_that_is_gone_is_no_concern() -> None:
     world.gone = True
     assert await world.run() is None
     assert world.writes == []
+
+
+async def test_index_version_with_other_documents_is_refused_and_the_old_index_serves() -> None:
+    world = World()
+    await world.until_ready()
+    before = world.table
+    world.config_maps["documents"] = {"data": {"a.md": "Other."}}
+    await world.run()
+    assert world.writes == [("status", "RagService", NAME)]
+    assert world.reason("SpecValid") == ("False", "IndexVersionReused")
+    assert world.table == before
+
+
+async def test_index_that_the_operator_itself_would_analyse_otherwise_is_rebuilt_under_its_name() -> None:
+    world = World()
+    await world.until_ready()
+    index = world.only("RagRevision")["spec"]["index"]
+    index["identity"]["model"], index["hash"] = "older-analysis", "older"
+    await world.run()
+    assert world.reason("SpecValid") == ("True", "Valid")
+    assert [revision.index.hash for revision in world.table.revisions] == ["older"]
+
+
+async def test_lost_table_after_going_back_serves_what_was_served() -> None:
+    world = World()
+    await world.until_ready()
+    for version, system in (("answer-v2", "Be brief."), ("answer-v1", "Answer from the sources.")):
+        world.edit(prompt={"version": version, "system": system})
+        await world.run()
+        world.pods_report()
+        await world.run()
+    world.edit(index={"version": "docs-2"})
+    del world.objects[ChildKey("ConfigMap", names.releases(NAME))]
+    await world.run()
+    assert [revision.number for revision in world.table.revisions] == [1]
+
+
+async def test_result_about_other_content_is_not_believed() -> None:
+    world = World()
+    await world.run()
+    world.controllers_finish()
+    world.job_ends(content_hash="other")
+    await world.run()
+    assert world.table.revisions == ()
+
+
+UNSETTLED = [
+    ("Deployment", {"observedGeneration": 0}, "ApiReady"),
+    ("Deployment", {"readyReplicas": 0}, "ApiReady"),
+    ("Deployment", {"updatedReplicas": 0}, "ApiReady"),
+    ("Deployment", {"replicas": 2}, "ApiReady"),
+    ("StatefulSet", {"observedGeneration": 0}, "VectorStoreReady"),
+    ("StatefulSet", {"readyReplicas": 0}, "VectorStoreReady"),
+    ("StatefulSet", {"updateRevision": "2"}, "VectorStoreReady"),
+]
+
+
+@pytest.mark.parametrize(("kind", "change", "part"), UNSETTLED)
+async def test_unfinished_roll_out_is_not_ready(kind: str, change: dict[str, object], part: str) -> None:
+    world = World()
+    await world.until_ready()
+    world.only(kind)["status"] |= change
+    again = await world.run()
+    assert world.reason(part)[0] == "False"
+    assert world.reason()[0] == "False"
+    assert world.reason("Progressing")[0] == "True"
+    assert again is not None
+
+
+WRONG_REPORTS = [
+    ({"number": 2}, "revision"),
+    ({"weight": 50}, "revision"),
+    ({"prompt": {"version": "answer-v1", "hash": "other"}}, "prompt"),
+    ({"index": {"collection": "other"}}, "index"),
+    ({"index": {"identity": {"model": "other"}}}, "index"),
+    ({"model": {"name": "other"}}, "model"),
+]
+
+
+@pytest.mark.parametrize(("change", "word"), WRONG_REPORTS)
+async def test_pod_that_reports_something_else_is_not_ready(change: dict[str, object], word: str) -> None:
+    world = World()
+    await world.until_ready()
+    answer = world.answers["handbook-api-0"].models
+    assert answer is not None
+    said = answer.model_dump(mode="json", by_alias=True)
+    said["revisions"] = [merged(said["revisions"][0], change)]
+    world.answers["handbook-api-0"] = PodAnswer(models=ModelsCurrent.model_validate(said))
+    await world.run()
+    assert world.reason() == ("False", "RevisionMismatch")
+    assert f"another {word}" in world.condition("Ready")["message"]

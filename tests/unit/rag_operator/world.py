@@ -111,6 +111,9 @@ class World:
 
     # -- the seam ------------------------------------------------------------------------------------------------------
 
+    def stored(self, key: tuple[str, str]) -> Json | None:
+        return None if self.gone else self.body
+
     async def observe(self, key: tuple[str, str]) -> Observed | Unreadable | None:
         async def get(_: str, name: str) -> Json | None:
             return self.config_maps.get(name)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from rag_operator.runtime.errors import NotLeading, Unreachable
+from rag_operator.runtime.errors import NotLeading, Unreachable, fault_id
 from rag_operator.runtime.workers import Outcome, Workers
 from rag_operator.runtime.workqueue import CAP_SECONDS, WorkQueue
 
@@ -216,6 +216,35 @@ async def test_a_settled_key_rests() -> None:
 async def test_a_second_look_is_kept() -> None:
     results, queue, _ = await outcomes(lambda: 5.0)
     assert (["again"], 1) == (results, queue.waiting)
+
+
+async def test_a_bug_in_the_report_of_a_bug_ends_nothing() -> None:
+    queue: WorkQueue[str] = WorkQueue(first=30)
+    seen: list[str] = []
+
+    async def handle(key: str) -> float | None:
+        seen.append(key)
+        raise ValueError("bug")
+
+    async def on_bug(key: str, error: BaseException) -> None:
+        raise KeyError("another bug")
+
+    run = asyncio.create_task(Workers(queue, handle, on_bug=on_bug).run(1))
+    for key in ("a", "b"):
+        queue.add(key)
+    await eventually(["a", "b"], lambda: seen)
+    assert not run.done()
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+
+
+def test_a_bug_has_the_same_id_on_every_attempt_and_tells_no_data() -> None:
+    ids = set()
+    for data in ("a", "b"):
+        with pytest.raises(ValueError, match=data) as caught:
+            raising(ValueError(data))()
+        ids.add(fault_id(caught.value))
+    assert len(ids) == 1
 
 
 @pytest.mark.parametrize("error", [Unreachable("x"), ValueError("bug")])
