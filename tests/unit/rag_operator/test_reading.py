@@ -58,6 +58,13 @@ async def test_answer_is_asked_anew_after_restart_other_table_or_resync() -> Non
     assert len(pods.asked) == 5
 
 
+async def test_pod_that_is_no_longer_ready_is_asked_although_it_agreed() -> None:
+    pods = Pods()
+    await pods.door.ask([pod()], TABLE.table_hash())
+    await pods.door.ask([pod(conditions=[{"type": "Ready", "status": "False"}])], TABLE.table_hash())
+    assert [path for _, path in pods.asked] == ["/models/current", "/models/current", "/ready"]
+
+
 async def test_pod_that_is_not_ready_says_which_checks_fail() -> None:
     pods = Pods()
     conditions = [{"type": "Ready", "status": "False"}]

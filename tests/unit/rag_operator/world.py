@@ -281,13 +281,15 @@ class World:
         """The index Job's pod has ended with this result."""
         job = self.only("Job")
         variables = {v["name"]: v.get("value") for v in job["spec"]["template"]["spec"]["containers"][0]["env"]}
-        said = IndexResult(
-            outcome="Succeeded" if outcome == "Succeeded" else "Failed",
-            version=variables["RAG_INDEXER_VERSION"] or "",
-            collection=variables["RAG_INDEXER_COLLECTION"] or "",
-            content_hash=variables["RAG_INDEXER_CONTENT_HASH"] or "",
-            **{"documents": 2, "chunks": 5, **result},
-        )
+        told = {
+            "outcome": "Succeeded" if outcome == "Succeeded" else "Failed",
+            "version": variables["RAG_INDEXER_VERSION"],
+            "collection": variables["RAG_INDEXER_COLLECTION"],
+            "content_hash": variables["RAG_INDEXER_CONTENT_HASH"],
+            "documents": 2,
+            "chunks": 5,
+        }
+        said = IndexResult.model_validate({**told, **result})
         kind = "Complete" if outcome == "Succeeded" else "Failed"
         time = self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
         job["status"] = {"conditions": [{"type": kind, "status": "True", "lastTransitionTime": time, "message": "m"}]}
