@@ -52,7 +52,7 @@ undeploy: venv ## Remove the operator and the CRDs from the cluster, with all Ra
 	@$(BIN)/python -m tests.demo --cluster $(CLUSTER) --undeploy
 
 ##@ Development
-.PHONY: venv run lint format unit verify manifests golden lock bench clean
+.PHONY: venv run lint format unit verify manifests golden installer lock bench clean
 venv: $(STAMP) ## Make .venv with everything, from the locked versions
 $(STAMP): requirements/dev.lock requirements/bootstrap.lock $(PACKAGES:%=%/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: set PYTHON=..."; exit 1; }
@@ -92,6 +92,12 @@ manifests: venv ## Generate the CRDs and their reference from the models
 
 golden: venv ## Rewrite the golden files of the rendered children; review the diff
 	RAG_GOLDEN_WRITE=1 $(PYTEST) tests/golden
+
+DIST ?= dist
+installer: ## Write dist/install.yaml: CRDs, rights, admission policies and operator in one file
+	@mkdir -p $(DIST)
+	@eval "$$($(BENCH) env)" && $${KUBECTL:-kubectl} kustomize config/default > $(DIST)/install.yaml.part
+	@mv $(DIST)/install.yaml.part $(DIST)/install.yaml && echo "wrote $(DIST)/install.yaml"
 
 lock: venv ## Resolve the locks anew
 	@UV=$(BIN)/uv sh requirements/lock.sh

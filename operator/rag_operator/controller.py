@@ -136,7 +136,7 @@ class Controller:
 
     def _count(self, key: Key, outcome: Outcome) -> None:
         self._metrics.reconciles.labels(outcome.result).inc()
-        self._metrics.seconds.observe(outcome.seconds)
+        self._metrics.seconds.labels(outcome.result).observe(outcome.seconds)
         self._metrics.waited.observe(outcome.waited)
         log.debug("pass", extra={"object": "/".join(key), "result": outcome.result, "seconds": outcome.seconds})
 

@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 PREFIX = "rag_operator"
+WRITES = frozenset({"apply", "create", "update", "patch", "delete"})
 SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60)
 
 
@@ -27,11 +28,16 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.requests = self._counter("api_requests", "Requests to the API server.", "verb", "kind", "code")
+        self.errors = self._counter(
+            "api_errors", "Requests that failed: HTTP status, or `unreachable`.", "verb", "kind", "code"
+        )
+        self.writes = self._counter("writes", "Writes of objects, by how they ended.", "kind", "verb", "result")
+        self.conflicts = self._counter("conflicts", "Writes refused because the object was another by then.", "kind")
         self.reconciles = self._counter("reconciles", "Passes over one RagService.", "result")
         self.lost = self._counter("lost_events", "Changes that kopf's watch told before our own informer knew.")
         self.host_exits = self._counter("host_exits", "Times that kopf ended and was started anew.")
         self.seconds = Histogram(
-            f"{PREFIX}_reconcile_seconds", "Duration of a pass.", registry=self.registry, buckets=SECONDS
+            f"{PREFIX}_reconcile_seconds", "Duration of a pass.", ["result"], registry=self.registry, buckets=SECONDS
         )
         self.waited = Histogram(
             f"{PREFIX}_queue_wait_seconds",
@@ -49,6 +55,12 @@ class Metrics:
     def request(self, verb: str, kind: str, status: int) -> None:
         """One request was answered; status 0: it was not."""
         self.requests.labels(verb, kind, str(status)).inc()
+        if status == 0 or status >= 400:
+            self.errors.labels(verb, kind, str(status or "unreachable")).inc()
+        if verb in WRITES:
+            self.writes.labels(kind, verb, result_of(status)).inc()
+            if status == 409 and verb != "create":  # a create's 409 says that the object is there already
+                self.conflicts.labels(kind).inc()
 
     def scrape(self) -> bytes:
         """The text that Prometheus reads."""
@@ -57,6 +69,15 @@ class Metrics:
     def observe(self, collect: Callable[[], Iterable[Metric]]) -> None:
         """Ask `collect` at each scrape."""
         self.registry.register(_Asked(collect))
+
+
+def result_of(status: int) -> str:
+    """How a write ended, from its HTTP status (0: no answer)."""
+    if status == 0 or status >= 500 or status == 429:
+        return "error"
+    if status < 400:
+        return "ok"
+    return {404: "gone", 409: "conflict"}.get(status, "refused")
 
 
 class _Asked(Collector):
