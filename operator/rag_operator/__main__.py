@@ -11,7 +11,17 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from .errors import InvalidSpec
+from .runtime.errors import RuntimeFault
 from .settings import PACKAGE_VERSION, LogFormat, Settings, variables
+
+_RENDER_HELP = """\
+what would change in a cluster:
+  kubectl get ragservices,ragrevisions,deployments,statefulsets,jobs,services,serviceaccounts,configmaps,\\
+  poddisruptionbudgets,pods,persistentvolumeclaims -o yaml --show-managed-fields > now/all.yaml
+  rag-operator render -f edited.yaml --observed now
+
+exit status: 0 rendered, 1 the RagService would be refused (the reason on standard error), 2 wrong use. The settings of the
+operator (images, above all) are read from the environment: see `rag-operator run --help`."""
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -50,11 +60,20 @@ def parser() -> argparse.ArgumentParser:
     render = commands.add_parser(
         "render",
         help="print what a RagService becomes",
-        description="Print the children that the operator would make from the RagService in a file, without a cluster."
-        " ConfigMaps that it names are taken from the same file. Generated Secrets are not printed.",
+        description="Print what the operator would apply for the RagService in a file, without a cluster, by the same"
+        " code. ConfigMaps that it names are taken from the same file or from --observed. Generated Secrets are named,"
+        " never printed.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_RENDER_HELP,
     )
     render.add_argument(
         "-f", "--file", required=True, metavar="FILE", help="YAML with one RagService; - for standard input"
+    )
+    render.add_argument(
+        "--observed",
+        type=Path,
+        metavar="DIR",
+        help="folder of what is in the cluster now: print only what would change (default: a new object)",
     )
     render.set_defaults(command=_render)
 
@@ -101,8 +120,8 @@ def _render(chosen: argparse.Namespace) -> int:
 
     try:
         text = sys.stdin.read() if chosen.file == "-" else Path(chosen.file).read_text(encoding="utf-8")
-        sys.stdout.write(render(text, Settings()))
-    except (InvalidSpec, OSError, UnicodeDecodeError) as error:
+        sys.stdout.write(render(text, Settings(), lambda: datetime.now(UTC), chosen.observed))
+    except (InvalidSpec, RuntimeFault, OSError, UnicodeDecodeError) as error:
         print(f"rag-operator: {error}", file=sys.stderr)
         return 1
     return 0

@@ -1,62 +1,126 @@
-"""`render`: what one RagService becomes, printed by the code that applies it, without a cluster.
+"""`render`: what the operator would do with one RagService, told by the code that does it, without a cluster.
+
+    cr.yaml + observed files --> one pass of `reconcile` on paper --> what it would apply, as YAML; what it would delete
 
 The file may hold, beside the RagService, the ConfigMaps that it names; without them the parts that need them are left out,
-as the operator leaves them out until they exist.
+as the operator leaves them out until they exist. Pods cannot be asked: what only they know counts as unknown.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
-from .api import RagService
+from . import names
 from .api.reasons import Reason
-from .checks import first_problem
-from .cluster.references import References
+from .api.status import ConditionType
+from .cluster import KubernetesCluster
 from .errors import InvalidSpec
-from .observed import Observed
-from .releases import make_plan
-from .resources import build_all
-from .settings import Settings
+from .paper import Paper, known
+from .reconcile import reconcile
+from .runtime.kinds import RAG_SERVICE
+from .settings import PodAccess, Settings
 
 Json = dict[str, Any]
 PLACEHOLDER_UID = "00000000-0000-0000-0000-000000000000"
+SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 
 
-def render(text: str, settings: Settings) -> str:
-    """YAML documents of all children, as the first pass applies them. Raises InvalidSpec for what would be refused."""
-    try:
-        documents = [document for document in yaml.safe_load_all(text) if isinstance(document, dict)]
-    except yaml.YAMLError as error:
-        raise InvalidSpec(Reason.InvalidObject, f"the file is no YAML: {error}") from error
-    services = [document for document in documents if document.get("kind") == "RagService"]
+def render(text: str, settings: Settings, now: Callable[[], datetime], observed: Path | None = None) -> str:
+    """What the next pass would apply, as YAML documents; deletions and generated Secrets follow as comments.
+
+    Without `observed`, a folder of objects as `kubectl get -o yaml` prints them, it is the first pass of a new object.
+    Raises InvalidSpec for what would be refused, OSError for unreadable files.
+    """
+    documents = parse(text, "the file")
+    services = [document for document in documents if _is_service(document)]
     if len(services) != 1:
         raise InvalidSpec(Reason.InvalidObject, f"the file holds {len(services)} RagServices; render takes one.")
-    observed = _observed(services[0], documents)
-    plan = make_plan(observed)
-    problem = first_problem(observed, plan)
-    if problem is not None:
-        raise problem
-    children = build_all(observed.service, observed, plan, settings)
-    return yaml.safe_dump_all(children, sort_keys=False, allow_unicode=True)
+    world = [obj for obj in (read(observed) if observed is not None else ()) if known(obj)]
+    service = stored(services[0], world)
+    namespace = service["metadata"]["namespace"]
+    beside = [_in(namespace, document) for document in documents if document not in services and known(document)]
+    return asyncio.run(_pass(service, [*world, *beside, service], settings, now))
 
 
-def _observed(body: Json, documents: Iterable[Json]) -> Observed:
-    """The world before the first pass: the service, and the ConfigMaps of the same file."""
-    metadata = {"namespace": "default", "uid": PLACEHOLDER_UID, "generation": 1, **(body.get("metadata") or {})}
-    body = {**body, "metadata": metadata}
+async def _pass(service: Json, objects: list[Json], settings: Settings, now: Callable[[], datetime]) -> str:
+    paper = Paper(objects)
+    cluster = KubernetesCluster(paper, paper.shelves(), settings.model_copy(update={"pod_access": PodAccess.PROXY}))
+    metadata = service["metadata"]
+    await reconcile((metadata["namespace"], metadata["name"]), cluster, settings, now)
+    _raise_problem(paper.status if paper.status is not None else service.get("status") or {})
+    return printed(paper)
+
+
+def printed(paper: Paper) -> str:
+    """The writes of one pass for people and for `kubectl apply`."""
+    text = yaml.safe_dump_all(paper.applied, sort_keys=False, allow_unicode=True) if paper.applied else ""
+    comments = [f"generated once, never printed: Secret {name}" for name in sorted(paper.secrets)]
+    comments += [f"would be deleted: {name}" for name in paper.deleted]
+    if not paper.applied and not paper.deleted:
+        comments.append("nothing would be applied or deleted")
+    return text + "".join(f"# {comment}\n" for comment in comments)
+
+
+def stored(body: Json, world: Iterable[Json]) -> Json:
+    """The RagService as the API server would hold it: its metadata and status from `world` when it is there already.
+
+    Raises InvalidSpec when it has no name or is of another version.
+    """
+    if body.get("apiVersion") != names.API_VERSION:
+        raise InvalidSpec(Reason.InvalidObject, f"apiVersion: must be {names.API_VERSION}.")
+    metadata = body.get("metadata") or {}
+    if not metadata.get("name"):
+        raise InvalidSpec(Reason.InvalidObject, "metadata.name: the RagService has no name.")
+    for live in world:
+        there = live["metadata"]
+        here = metadata.get("namespace") in {None, there["namespace"]}
+        if _is_service(live) and there["name"] == metadata["name"] and here:
+            return {**live, **body, "metadata": {**there, **metadata}, "status": live.get("status") or {}}
+    placeholder = {"namespace": "default", "uid": PLACEHOLDER_UID, "generation": 1, "resourceVersion": "0"}
+    return {**body, "metadata": {**placeholder, **metadata}}
+
+
+def read(folder: Path) -> list[Json]:
+    """Every object of every YAML and JSON file of a folder. Raises InvalidSpec for one that is neither, OSError."""
+    found: list[Json] = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix in SUFFIXES and path.is_file():
+            found += parse(path.read_text(encoding="utf-8"), path.name)
+    return found
+
+
+def parse(text: str, source: str) -> list[Json]:
+    """The objects of a text, lists taken apart. Raises InvalidSpec."""
     try:
-        service = RagService.model_validate(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InvalidSpec(Reason.InvalidObject, f"{field}: {first['msg']}") from error
-    maps = {doc["metadata"]["name"]: doc for doc in documents if doc.get("kind") == "ConfigMap"}
+        return list(_flat(yaml.safe_load_all(text)))
+    except yaml.YAMLError as error:
+        raise InvalidSpec(Reason.InvalidObject, f"{source} is no YAML: {error}") from error
 
-    async def get(_: str, name: str) -> Json | None:
-        return maps.get(name)
 
-    references = asyncio.run(References(get, lambda: 0.0).of(service))
-    return Observed(service=service, body=body, references=references)
+def _flat(documents: Iterable[Any]) -> Iterator[Json]:
+    for document in documents:
+        if not isinstance(document, dict):
+            continue
+        if str(document.get("kind", "")).endswith("List") and isinstance(document.get("items"), list):
+            yield from _flat(document["items"])
+        else:
+            yield document
+
+
+def _in(namespace: str, document: Json) -> Json:
+    return {**document, "metadata": {"namespace": namespace, **(document.get("metadata") or {})}}
+
+
+def _is_service(document: Json) -> bool:
+    return document.get("kind") == RAG_SERVICE.kind
+
+
+def _raise_problem(status: Json) -> None:
+    """What the operator says in SpecValid, as an error."""
+    for condition in status.get("conditions") or ():
+        if condition["type"] == ConditionType.SPEC_VALID and condition["status"] == "False":
+            raise InvalidSpec(Reason(condition["reason"]), condition["message"])
