@@ -41,7 +41,7 @@ class Story:
     def _cluster(self) -> Kubectl:
         self._screen.title(f"Cluster ({self._place.name})")
         running = self._place.answers()
-        self._place.bench("up")
+        self._place.bench("up", "--parts", "node,dns")  # made GPU nodes (KWOK) are for tests alone
         if not running and self._place.managed:
             self._started_cluster = True
         if not self._place.answers():

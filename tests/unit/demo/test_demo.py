@@ -102,7 +102,8 @@ class TestCommands:
     def test_the_patches_are_json_and_go_back_to_the_sample(self) -> None:
         script = [line for _, lines in guide.next_steps("bench", False) for line in lines if "kubectl patch" in line]
         there, back = (json.loads(line.split("'")[1])["spec"]["prompt"] for line in script)
-        sample = next(yaml.safe_load_all((place.ROOT / install.SAMPLE).read_text()))["spec"]["prompt"]
+        _, service = yaml.safe_load_all((place.ROOT / install.SAMPLE).read_text())
+        sample = service["spec"]["prompt"]
         assert there["version"] != sample["version"]
         assert {key: sample[key] for key in back} == back
 

@@ -21,7 +21,7 @@ Point = dict[str, Any]
 
 def handbook(folder: Path) -> list[Point]:
     """The points of the sample's documents."""
-    sample, documents = yaml.safe_load_all(SAMPLE.read_text(encoding="utf-8"))
+    documents, sample = yaml.safe_load_all(SAMPLE.read_text(encoding="utf-8"))
     for name, text in documents["data"].items():
         (folder / name).write_text(text, encoding="utf-8")
     chunking = sample["spec"]["index"]["chunking"]
