@@ -32,7 +32,7 @@ class Shelf:
         """The objects that concern one RagService ("namespace/name")."""
         return [obj for obj in self._objects.values() if owner_key(obj) == owner]
 
-    def absorb(self, obj: Json) -> None:
+    def absorb(self, obj: Json, *, quiet: bool = False) -> None:
         """Take over what was written."""
         self._objects[_place(obj)] = obj
 
@@ -90,8 +90,11 @@ class Paper(Client):
         field_manager: str = FIELD_MANAGER,
         subresource: str | None = None,
         dry_run: bool = False,
+        only_new: bool = False,
     ) -> Json:
         """Write it down; the answer is as if it had been stored."""
+        if only_new and _path(obj) in self._objects:
+            raise ApiError(409, "Conflict", f"{_path(obj)} exists")
         if subresource == "status":
             self.status = obj["status"]
         else:

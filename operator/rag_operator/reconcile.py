@@ -5,10 +5,11 @@
 `Cluster` is the seam: the real one is `cluster.KubernetesCluster`, the tests have a double.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar, cast
 
 from . import names, resources, status
 from .api import RagService
@@ -19,6 +20,7 @@ from .resources.retention import Age, due_again
 from .runtime.errors import ApiError, fault_id
 from .settings import Settings
 
+T = TypeVar("T")
 Key = tuple[str, str]
 Clock = Callable[[], datetime]
 SecretMaker = Callable[[Callable[[], str]], Json]
@@ -131,23 +133,45 @@ async def _apply_all(
             observed = replace(observed, new_key=made)
     built = resources.build_all(svc, observed, plan, settings)
     written: list[Json] = []
-    for desired in [*built, *resources.claims(svc, observed)]:
-        if _waits_for_record(desired, refusals):
-            continue
-        key = key_of(desired)
-        live = observed.claims.get(key.name) if key.kind == "PersistentVolumeClaim" else observed.children.get(key)
-        try:
-            body = await cluster.apply(desired, live)
-        except ApiError as error:
-            component = component_of(desired) or names.COMPONENT_QDRANT
-            refusals.append(_refusal(desired, component, error))
-            continue
-        if body is not None and key.kind != "PersistentVolumeClaim":
-            written.append(body)
+    named = [child for child in built if not _names_others(child)]
+    naming = [child for child in built if _names_others(child)]
+    for stage in (named, [*naming, *resources.claims(svc, observed)]):
+        wanted = [desired for desired in stage if not _waits_for_record(desired, refusals)]
+        for answer in await _all(_apply(desired, observed, cluster) for desired in wanted):
+            if isinstance(answer, Refusal):
+                refusals.append(answer)
+            elif answer is not None:
+                written.append(answer)
     return observed.with_children(written), built, refusals
 
 
 def _secret_maker(svc: RagService, name: str) -> SecretMaker:
+async def _apply(desired: Json, observed: Observed, cluster: Cluster) -> Json | Refusal | None:
+    """The new body of a child, or why there is none: None when nothing had to be written."""
+    key = key_of(desired)
+    claim = key.kind == "PersistentVolumeClaim"
+    live = observed.claims.get(key.name) if claim else observed.children.get(key)
+    try:
+        body = await cluster.apply(desired, live)
+    except ApiError as error:
+        return _refusal(desired, component_of(desired) or names.COMPONENT_QDRANT, error)
+    return None if claim else body
+
+
+def _names_others(child: Json) -> bool:
+    """Pods name accounts, settings and Secrets, and the release table names revisions: those come first."""
+    return "template" in child.get("spec", {}) or component_of(child) == names.COMPONENT_RELEASES
+
+
+async def _all(work: Iterable[Awaitable[T]]) -> list[T]:
+    """All at the same time, and all to their end; then the first error, if there was one."""
+    answers = await asyncio.gather(*work, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return cast(list[T], answers)
+
+
     return lambda token: resources.owned(svc, resources.secrets.build(svc, name, token))
 
 

@@ -8,7 +8,6 @@ ask --> API pods                          what do you serve?
 import asyncio
 import hashlib
 import secrets
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
@@ -23,11 +22,12 @@ from ..api import RagService
 from ..observed import Json, Observed, Pod, PodAnswer, Unreadable, controller_uid, key_of, pod_of
 from ..runtime import kinds
 from ..runtime.client import Client
-from ..runtime.errors import ApiError
+from ..runtime.errors import ApiError, Unreachable
 from ..runtime.kinds import Kind
 from ..settings import Settings
 from .differs import applied_by, differs
 from .pods import TIMEOUT_SECONDS, PodDoor
+from .event_log import EventLog
 from .references import References
 from .watched import CHILDREN, SERVICE, keeper
 
@@ -44,8 +44,8 @@ class Cache(Protocol):
     def by_owner_key(self, owner: str) -> Sequence[Json]:
         """The objects that concern one RagService ("namespace/name")."""
 
-    def absorb(self, obj: Json) -> None:
-        """Take over the server's answer to our own write."""
+    def absorb(self, obj: Json, *, quiet: bool = False) -> None:
+        """Take over the server's answer to our own write; `quiet`: without calling for another pass."""
 
 
 class KubernetesCluster:
@@ -56,6 +56,7 @@ class KubernetesCluster:
         self._caches = caches
         self._direct = settings.pod_access == "direct"
         self._references = References(self._config_map, _monotonic)
+        self._events = EventLog(client, _monotonic)
         self._door = PodDoor(self._fetch, _monotonic, settings.resync_seconds)
         self._session: aiohttp.ClientSession | None = None
         self._made: set[tuple[str, str]] = set()
@@ -116,29 +117,37 @@ class KubernetesCluster:
     async def apply(self, desired: Json, live: Json | None) -> Json | None:
         """Server-side apply when it would change something. The new body, or None."""
         if live is None:
-            live = await self._existing(desired)
-        wanted = _digest(desired)
-        if live is not None:
-            metadata = live["metadata"]
-            if not differs(desired, live) or self._is_settled(metadata["uid"], "", metadata["resourceVersion"], wanted):
-                return None
+            try:
+                body = await self._client.apply(desired, only_new=True)
+            except ApiError as error:
+                if not error.is_conflict:
+                    raise
+                live = await self._existing(desired)
+            else:
+                self._absorb(body, quiet=True)  # new: nobody else can have changed it before
+                return body
+        if not differs(desired, live):
+            return None
+        wanted, metadata = _digest(desired), live["metadata"]
+        if self._is_settled(metadata["uid"], "", metadata["resourceVersion"], wanted):
+            return None
         body = await self._client.apply(desired)
         metadata = body["metadata"]
-        if live is not None and live["metadata"]["resourceVersion"] == metadata["resourceVersion"]:
+        if live["metadata"]["resourceVersion"] == metadata["resourceVersion"]:
             # The server sees no difference where we see one: ask no more until either side changes.
             self._remember_settled(metadata["uid"], "", metadata["resourceVersion"], wanted)
             return None
         self._absorb(body)
         return body
 
-    async def _existing(self, desired: Json) -> Json | None:
+    async def _existing(self, desired: Json) -> Json:
         """An object of that name that the caches do not show as ours: one that lost its label or owner is taken back,
         somebody else's is left alone."""
         metadata = desired["metadata"]
         kind = kinds.kind_of(desired)
         body = await self._read(kind, metadata["namespace"], metadata["name"])
         if body is None:
-            return None
+            raise Unreachable(f"{kind.kind} {metadata['name']} was in the way and is gone")  # try again
         owners = metadata.get("ownerReferences")
         if owners and not _ours(body, owners[0]["uid"]):
             raise ApiError(409, "NameTaken", f"{kind.kind} {metadata['name']} exists and is not ours")
@@ -185,7 +194,6 @@ class KubernetesCluster:
     async def write_status(self, body: Json, desired: Json) -> bool:
         """Apply the status when it differs from the stored one."""
         metadata = body["metadata"]
-        wanted = _digest(desired)
         if desired == (body.get("status") or {}):
             return False
         if self._is_settled(metadata["uid"], "status", metadata["resourceVersion"], wanted):
@@ -201,42 +209,19 @@ class KubernetesCluster:
         version = answer["metadata"]["resourceVersion"]
         if version == metadata["resourceVersion"]:
             self._remember_settled(metadata["uid"], "status", version, wanted)
+        wanted = _digest(desired)
             return False
         self._absorb(answer)
         return True
 
     async def event(self, body: Json, kind: str, reason: str, message: str, now: datetime) -> None:
         """An Event for people; losing one is no failure of the pass."""
-        metadata = body["metadata"]
-        event = {
-            "apiVersion": kinds.EVENT.api_version,
-            "kind": kinds.EVENT.kind,
-            "metadata": {"name": f"{metadata['name']}.{secrets.token_hex(8)}", "namespace": metadata["namespace"]},
-            "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            "reportingController": f"{names.GROUP}/{names.FIELD_MANAGER}",
-            "reportingInstance": socket.gethostname()[:128],
-            "action": "Reconcile",
-            "type": kind,
-            "reason": reason,
-            "note": message[:1000],
-            "regarding": {
-                "apiVersion": names.API_VERSION,
-                "kind": SERVICE.kind,
-                "name": metadata["name"],
-                "namespace": metadata["namespace"],
-                "uid": metadata["uid"],
-            },
-        }
-        try:
-            await self._client.create(event)
-        except ApiError as error:
-            if error.status not in {403, 404, 409}:
-                raise
+        await self._events.tell(body, kind, reason, message, now)
 
-    def _absorb(self, body: Json) -> None:
+    def _absorb(self, body: Json, *, quiet: bool = False) -> None:
         """Read our own writes: no decision on a state older than this answer."""
         kind = kinds.kind_of(body)
-        self._caches[kind.kind].absorb(keeper(kind)(body))
+        self._caches[kind.kind].absorb(keeper(kind)(body), quiet=quiet)
 
     def _is_settled(self, uid: str, part: str, version: str, wanted: str) -> bool:
         return self._settled.get((uid, part)) == (version, wanted)

@@ -21,6 +21,8 @@ MERGE: Final = "application/merge-patch+json"
 REQUEST_SECONDS: Final = 15.0
 SILENCE_SECONDS: Final = 70.0
 PAGE_SIZE: Final = 500
+NO_VERSION: Final = "1"
+"""A version that no object can have, for etcd begins there: an apply that names it may create and never change."""
 
 
 class Client:
@@ -146,9 +148,15 @@ class Client:
         field_manager: str = FIELD_MANAGER,
         subresource: str | None = None,
         dry_run: bool = False,
+        only_new: bool = False,
     ) -> Json:
-        """Server-side apply. Returns what is stored. Apply only fields that you mean to own."""
+        """Server-side apply. Returns what is stored. Apply only fields that you mean to own.
+
+        `only_new`: ApiError (`is_conflict`) when an object of that name exists; it is not touched.
+        """
         kind, namespace, name = address(obj)
+        if only_new:
+            obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": NO_VERSION}}
         params = {"fieldManager": field_manager, "force": "true" if force else "false"}
         if dry_run:
             params["dryRun"] = "All"

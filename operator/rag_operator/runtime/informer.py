@@ -130,13 +130,17 @@ class Informer:
         """Everything up to `version` of this kind is in the cache."""
         return self._version >= version
 
-    def absorb(self, obj: Json) -> None:
-        """Take over the server's answer to our own write, so that nothing is decided on an older state."""
+    def absorb(self, obj: Json, *, quiet: bool = False) -> None:
+        """Take over the server's answer to our own write, so that nothing is decided on an older state.
+
+        `quiet`: `on_change` is not called. Only for an answer that holds nothing but what the caller knows already: the
+        events up to it will be taken for replays, so what somebody else changed just before would go unnoticed.
+        """
         cached = self._objects.get(key_of(obj))
         if cached is None and version_of(obj) <= self._version:
             return  # it has been deleted since
         if cached is None or version_of(obj) > version_of(cached):
-            self._put(self._trim(obj))
+            self._put(self._trim(obj), quiet=quiet)
 
     def resync(self) -> None:
         """Compare the whole cache with the server soon."""
@@ -273,12 +277,13 @@ class Informer:
 
     # -- small parts ---------------------------------------------------------------------------------------------------
 
-    def _put(self, obj: Json) -> None:
+    def _put(self, obj: Json, *, quiet: bool = False) -> None:
         key = key_of(obj)
         old = self._objects.get(key)
         self._objects[key] = obj
         self._index.put(key, obj)
-        self._on_change(old, obj)
+        if not quiet:
+            self._on_change(old, obj)
 
     def _remove(self, key: Key) -> None:
         old = self._objects.pop(key, None)
