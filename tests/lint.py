@@ -29,7 +29,7 @@ PURE = (
     "checks.py",
     "names.py",
     "observed.py",
-    "faults.py",
+    "faults/",
     "crd.py",
 )
 CLOCKS = {"time.time", "time.monotonic", "time.perf_counter", "datetime.now", "datetime.utcnow", "date.today"}

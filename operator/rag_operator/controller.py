@@ -18,7 +18,7 @@ from typing import Any
 
 from prometheus_client.core import Metric
 
-from .cluster import KubernetesCluster, key_for, owner_key, watched
+from .cluster import KubernetesCluster, owner_key, watched
 from .reconcile import reconcile, report_bug
 from .runtime import kinds
 from .runtime import metrics as meters
@@ -54,6 +54,7 @@ class Controller:
                 part.kind,
                 namespace=settings.namespace,
                 label_selector=part.label_selector,
+                field_selector=part.field_selector,
                 trim=part.trim,
                 index=owner_key,
                 on_change=self._changed,
@@ -123,7 +124,7 @@ class Controller:
 
     def _changed(self, old: Json | None, new: Json | None) -> None:
         """Both sides count: a child that changes hands concerns the former and the new service."""
-        for key in {key_for(obj) for obj in (old, new) if obj is not None}:
+        for key in {self.cluster.concerns(obj) for obj in (old, new) if obj is not None}:
             if key is not None:
                 self.queue.add(key)
 

@@ -5,7 +5,7 @@
 Nothing here does I/O. An absent child is absent from the mapping (`child` gives None); facts are never guessed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -67,6 +67,8 @@ class Pod:
     message: str = ""
     """Termination message of the container that ended last, empty when none ended."""
     succeeded: bool = False
+    ended: bool = False
+    """It will never run again: done, failed, or evicted."""
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -97,6 +99,22 @@ class Refusal:
     message: str
 
 
+class Notice(NamedTuple):
+    """A warning that Kubernetes wrote about a pod, claim or child of ours: facts that stand in no object's status."""
+
+    uid: str
+    """Of the object that it is about."""
+    reason: str
+    note: str
+
+    def about(self, uid: str) -> bool:
+        """It concerns this very object, not an earlier one of the same name."""
+        return self.uid == uid
+
+
+Notices = Sequence[Notice]
+
+
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """A stored RagService that today's rules refuse: it was written before them, or with validation off."""
@@ -116,6 +134,8 @@ class Observed:
     pods: tuple[Pod, ...] = ()
     claims: Mapping[str, Json] = field(default_factory=dict)
     references: Mapping[str, Reference] = field(default_factory=dict)
+    notices: tuple[Notice, ...] = ()
+    """Kubernetes' warnings about pods, claims and children, the oldest first."""
     new_key: str = ""
     """Names the vector store key when it was made anew in this process after pods may have started with another one."""
 
@@ -161,6 +181,7 @@ def pod_of(raw: Json) -> Pod:
         incarnation=f"{first.get('containerID', '')}/{first.get('restartCount', 0)}",
         message=ended.get("message") or "",
         succeeded=status.get("phase") == "Succeeded",
+        ended=status.get("phase") in {"Succeeded", "Failed"},
     )
 
 

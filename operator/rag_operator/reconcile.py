@@ -55,8 +55,8 @@ class Cluster(Protocol):
     async def ask(self, pods: Sequence[Pod], table_hash: str) -> Mapping[str, PodAnswer]:
         """What each API pod says it serves, by pod name; answers that agree with the table are remembered."""
 
-    async def touch(self, pod: Pod, table_hash: str) -> None:
-        """Make the kubelet refresh the release table in this pod at once."""
+    async def touch(self, pod: Pod, mark: str) -> None:
+        """Make the kubelet refresh the volumes of this pod at once, by an annotation that says `mark`."""
 
     async def write_status(self, body: Json, desired: Json) -> bool:
         """Write the status when it differs. True when it was written."""
@@ -86,11 +86,12 @@ async def reconcile(key: Key, cluster: Cluster, settings: Settings, clock: Clock
         observed, built, refusals = await _apply_all(observed, plan, cluster, settings)
     table = plan.table.table_hash()
     answers = await cluster.ask(observed.pods_of(names.COMPONENT_API), table)
-    await _refresh_tables(observed, answers, table, cluster)
+    await _refresh_volumes(observed, answers, table, now, cluster)
     lost = status.missing_collection(answers) and rebuilt_otherwise(observed, plan.index, plan.verified) is None
     age = Age(now, lost)
     if problem is None:
-        refusals += await _prune(resources.unwanted(observed, plan, built, age), cluster)
+        gone = [*resources.unwanted(observed, plan, built, age), *resources.stuck_pods(observed)]
+        refusals += await _prune(gone, cluster)
         _forget_missing_secrets(observed, answers, now, cluster)
     facts = status.Facts(observed, plan, problem, tuple(refusals), answers, now)
     reported = status.compute(facts)
@@ -132,9 +133,9 @@ async def _apply_all(
         ):
             observed = replace(observed, new_key=made)
     built = resources.build_all(svc, observed, plan, settings)
-    written: list[Json] = []
     named = [child for child in built if not _names_others(child)]
     naming = [child for child in built if _names_others(child)]
+    written: list[Json] = []
     for stage in (named, [*naming, *resources.claims(svc, observed)]):
         wanted = [desired for desired in stage if not _waits_for_record(desired, refusals)]
         for answer in await _all(_apply(desired, observed, cluster) for desired in wanted):
@@ -145,7 +146,6 @@ async def _apply_all(
     return observed.with_children(written), built, refusals
 
 
-def _secret_maker(svc: RagService, name: str) -> SecretMaker:
 async def _apply(desired: Json, observed: Observed, cluster: Cluster) -> Json | Refusal | None:
     """The new body of a child, or why there is none: None when nothing had to be written."""
     key = key_of(desired)
@@ -172,6 +172,7 @@ async def _all(work: Iterable[Awaitable[T]]) -> list[T]:
     return cast(list[T], answers)
 
 
+def _secret_maker(svc: RagService, name: str) -> SecretMaker:
     return lambda token: resources.owned(svc, resources.secrets.build(svc, name, token))
 
 
@@ -188,12 +189,14 @@ def _refusal(desired: Json, component: str, error: ApiError) -> Refusal:
     return Refusal(key_of(desired), component, error.status, error.reason, error.message)
 
 
-async def _refresh_tables(observed: Observed, answers: Mapping[str, PodAnswer], table: str, cluster: Cluster) -> None:
-    """Touch the pods that hold another table, once for each table."""
+async def _refresh_volumes(
+    observed: Observed, answers: Mapping[str, PodAnswer], table: str, now: datetime, cluster: Cluster
+) -> None:
+    """Touch the pods that hold another table or no keys."""
     for pod in observed.pods_of(names.COMPONENT_API):
-        models = answers[pod.name].models if pod.name in answers else None
-        if models is not None and models.table_hash != table and pod.annotations.get(names.ANNOTATION_TABLE) != table:
-            await cluster.touch(pod, table)
+        mark = status.touch_mark(pod, answers.get(pod.name), table, now)
+        if mark is not None:
+            await cluster.touch(pod, mark)
 
 
 async def _prune(gone: Sequence[Json], cluster: Cluster) -> list[Refusal]:

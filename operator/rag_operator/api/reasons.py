@@ -35,6 +35,7 @@ class Reason(StrEnum):
     ConfigMapMissing = "ConfigMapMissing"
     ConfigMapKeyMissing = "ConfigMapKeyMissing"
     SecretMissing = "SecretMissing"
+    SecretKeyMissing = "SecretKeyMissing"
     ApiKeysMissing = "ApiKeysMissing"
     ClaimMissing = "ClaimMissing"
     NameTaken = "NameTaken"
@@ -42,10 +43,15 @@ class Reason(StrEnum):
     # Pods and volumes.
     ImagePullFailed = "ImagePullFailed"
     CrashLoop = "CrashLoop"
+    StartFailed = "StartFailed"
+    ProbeFailing = "ProbeFailing"
     OutOfMemory = "OutOfMemory"
     Unschedulable = "Unschedulable"
     InsufficientResources = "InsufficientResources"
     VolumePending = "VolumePending"
+    Evicted = "Evicted"
+    NodeLost = "NodeLost"
+    RollOutHeld = "RollOutHeld"
     AdmissionRefused = "AdmissionRefused"
     QuotaExceeded = "QuotaExceeded"
 
@@ -102,15 +108,21 @@ REMEDIES: dict[Reason, str] = {
     Reason.ConfigMapMissing: "Create the ConfigMap that the message names, in the namespace of the RagService.",
     Reason.ConfigMapKeyMissing: "Add the key that the message names to the ConfigMap, or correct the key in the spec.",
     Reason.SecretMissing: "Create the Secret that the message names, in the namespace of the RagService.",
+    Reason.SecretKeyMissing: "Add the key that the message names to the Secret, or correct the key in the spec.",
     Reason.ApiKeysMissing: "Put a valid list of keys into the Secret that spec.api.auth.keysSecretRef names.",
     Reason.ClaimMissing: "Create the PersistentVolumeClaim that the message names, in the namespace of the RagService.",
     Reason.NameTaken: "Delete or rename the object that the message names, or make the RagService under another name.",
     Reason.ImagePullFailed: "Check the image's name and tag, and that the nodes may pull from its registry.",
     Reason.CrashLoop: "Read the log of the pod that the message names (kubectl logs --previous).",
+    Reason.StartFailed: "The message repeats what the node says; correct the image or its user, or repair the node.",
+    Reason.ProbeFailing: "Check that the image is the one that belongs there; read the log of the pod that the message names.",
     Reason.OutOfMemory: "Raise the memory limit of the component in its resources.",
     Reason.Unschedulable: "Make a node fit: the message repeats what the scheduler says of each.",
     Reason.InsufficientResources: "Lower the resource requests of the component, or add nodes.",
     Reason.VolumePending: "Check that the storage class exists and can provide the volume (kubectl describe pvc).",
+    Reason.Evicted: "Free what the node ran out of, or add nodes; another pod is started by itself.",
+    Reason.NodeLost: "Repair the node, or delete it so that its pods are started elsewhere.",
+    Reason.RollOutHeld: "Undo by hand what holds the roll-out; the message names the field.",
     Reason.AdmissionRefused: "Ask who runs the cluster about the admission rule that the message quotes.",
     Reason.QuotaExceeded: "Raise the namespace's quota, or lower requests and replicas.",
     Reason.ApiUnreachable: "Check that the operator may reach the API pods (NetworkPolicy, network).",

@@ -25,11 +25,12 @@ from ..runtime.client import Client
 from ..runtime.errors import ApiError, Unreachable
 from ..runtime.kinds import Kind
 from ..settings import Settings
+from . import kube_events
 from .differs import applied_by, differs
-from .pods import TIMEOUT_SECONDS, PodDoor
 from .event_log import EventLog
+from .pods import TIMEOUT_SECONDS, PodDoor
 from .references import References
-from .watched import CHILDREN, SERVICE, keeper
+from .watched import CHILDREN, SERVICE, keeper, key_for
 
 Key = tuple[str, str]
 MAX_REMEMBERED = 65536
@@ -55,8 +56,8 @@ class KubernetesCluster:
         self._client = client
         self._caches = caches
         self._direct = settings.pod_access == "direct"
-        self._references = References(self._config_map, _monotonic)
         self._events = EventLog(client, _monotonic)
+        self._references = References(self._config_map, _monotonic)
         self._door = PodDoor(self._fetch, _monotonic, settings.resync_seconds)
         self._session: aiohttp.ClientSession | None = None
         self._made: set[tuple[str, str]] = set()
@@ -88,14 +89,26 @@ class KubernetesCluster:
         uid, owner = body["metadata"]["uid"], "/".join(key)
         found = [obj for kind in CHILDREN for obj in self._caches[kind.kind].by_owner_key(owner)]
         claims = self._caches[kinds.PERSISTENT_VOLUME_CLAIM.kind].by_owner_key(owner)
+        pods = self._caches[kinds.POD.kind].by_owner_key(owner)
         return Observed(
             service=service,
             body=body,
             children={key_of(obj): obj for obj in found if _ours(obj, uid) and not self._going(obj)},
-            pods=tuple(pod_of(obj) for obj in self._caches[kinds.POD.kind].by_owner_key(owner)),
+            pods=tuple(map(pod_of, pods)),
             claims={obj["metadata"]["name"]: obj for obj in claims},
             references=await self._references.of(service),
+            notices=kube_events.notices(self._caches[kinds.EVENT.kind], [*found, *pods, *claims]),
         )
+
+    def concerns(self, obj: Json) -> Key | None:
+        """Namespace and name of the RagService that a change of this object concerns."""
+        if obj.get("kind") != kinds.EVENT.kind:
+            return key_for(obj)
+        about = obj.get("regarding")
+        if about is None:
+            return None
+        body = self._caches[about["kind"]].get(about["namespace"], about["name"])
+        return key_for(body) if body is not None else None
 
     def _going(self, obj: Json) -> bool:
         """We deleted it, and the cache has not heard of that yet."""
@@ -196,6 +209,7 @@ class KubernetesCluster:
         metadata = body["metadata"]
         if desired == (body.get("status") or {}):
             return False
+        wanted = _digest(desired)
         if self._is_settled(metadata["uid"], "status", metadata["resourceVersion"], wanted):
             return False
         patch = {
@@ -209,9 +223,9 @@ class KubernetesCluster:
         version = answer["metadata"]["resourceVersion"]
         if version == metadata["resourceVersion"]:
             self._remember_settled(metadata["uid"], "status", version, wanted)
-        wanted = _digest(desired)
             return False
-        self._absorb(answer)
+        # Whatever else was changed meanwhile and concerns us has another generation.
+        self._absorb(answer, quiet=answer["metadata"].get("generation") == metadata.get("generation"))
         return True
 
     async def event(self, body: Json, kind: str, reason: str, message: str, now: datetime) -> None:
@@ -237,10 +251,10 @@ class KubernetesCluster:
         """What each running API pod says it serves."""
         return await self._door.ask(pods, table_hash)
 
-    async def touch(self, pod: Pod, table_hash: str) -> None:
-        """Change an annotation, whereupon the kubelet refreshes the pod's mounted release table at once."""
+    async def touch(self, pod: Pod, mark: str) -> None:
+        """Change an annotation, whereupon the kubelet refreshes the pod's mounted volumes at once."""
         metadata = pod.raw["metadata"]
-        patch = {"metadata": {"uid": pod.uid, "annotations": {names.ANNOTATION_TABLE: table_hash}}}
+        patch = {"metadata": {"uid": pod.uid, "annotations": {names.ANNOTATION_TABLE: mark}}}
         try:
             body = await self._client.merge_patch(kinds.POD, metadata["namespace"], pod.name, patch)
         except ApiError as error:

@@ -7,6 +7,7 @@ from typing import Any
 from .. import names
 from ..runtime import kinds
 from ..runtime.kinds import Kind
+from . import kube_events
 
 Json = dict[str, Any]
 Trim = Callable[[Json], Json]
@@ -34,12 +35,14 @@ class Watched:
     kind: Kind
     label_selector: str | None
     trim: Trim
+    field_selector: str | None = None
 
 
 def watched() -> tuple[Watched, ...]:
     """All informers that `KubernetesCluster` needs."""
     parents = Watched(SERVICE, None, keeper(SERVICE))
-    return (parents, *(Watched(kind, names.LABEL_SERVICE, keeper(kind)) for kind in (*CHILDREN, *FOLLOWED)))
+    labelled = (Watched(kind, names.LABEL_SERVICE, keeper(kind)) for kind in (*CHILDREN, *FOLLOWED))
+    return (parents, *labelled, Watched(kinds.EVENT, None, kube_events.keep, kube_events.SELECTOR))
 
 
 def key_for(obj: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -52,7 +55,9 @@ def key_for(obj: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def owner_key(obj: Mapping[str, Any]) -> str | None:
-    """`key_for` as one text: what the informers index by."""
+    """`key_for` as one text: what the informers index by. Warnings are indexed by the object that they are about."""
+    if obj.get("kind") == kinds.EVENT.kind:
+        return kube_events.subject(obj)
     key = key_for(obj)
     return "/".join(key) if key is not None else None
 

@@ -8,9 +8,9 @@ from ..observed import Observed
 from ..releases import Plan
 from ..settings import Settings
 from . import api, index, prompt, qdrant, releases, secrets
-from .retention import unwanted
+from .retention import stuck_pods, unwanted
 
-__all__ = ["build_all", "claims", "owned", "secrets", "unwanted"]
+__all__ = ["build_all", "claims", "owned", "secrets", "stuck_pods", "unwanted"]
 
 Json = dict[str, Any]
 

@@ -18,6 +18,10 @@ LOST_AFTER = timedelta(seconds=60)
 """An API pod that misses a collection is believed when the Job has been done for this long."""
 
 
+LABEL_REVISION = "controller-revision-hash"
+"""Of a StatefulSet's pod: the template that it was made from."""
+
+
 class Age(NamedTuple):
     """What time decides: now, and whether an API pod says that a collection of the release table is missing."""
 
@@ -46,6 +50,24 @@ def unwanted(observed: Observed, plan: Plan, built: Iterable[Json], age: Age) ->
         if goes:
             gone.append(body)
     return gone
+
+
+def stuck_pods(observed: Observed) -> list[Json]:
+    """Pods of Qdrant that were started from an earlier template and never became ready, after the template was changed.
+
+    The StatefulSet's controller counts such a pod as the one that may be unavailable and waits for it for ever
+    (kubernetes#67250; since 1.35 with Parallel pod management too), so reverting a bad edit would not help without this.
+    """
+    body = observed.child("StatefulSet", names.qdrant(observed.service.metadata.name))
+    status = (body or {}).get("status") or {}
+    if body is None or status.get("observedGeneration", 0) < body["metadata"].get("generation", 0):
+        return []
+    current = status.get("updateRevision")
+    return [
+        pod.raw
+        for pod in observed.pods_of(names.COMPONENT_QDRANT)
+        if not pod.ready and current and pod.labels.get(LABEL_REVISION, current) != current
+    ]
 
 
 def due_again(observed: Observed, plan: Plan, age: Age) -> float | None:

@@ -14,7 +14,7 @@ from ..faults import short
 from ..observed import Json, Unreadable
 from .columns import columns
 from .facts import FALSE, TRUE, UNKNOWN, Facts, Verdict
-from .follow_up import look_again, missing_collection, secret_reported_missing, transitions
+from .follow_up import look_again, missing_collection, secret_reported_missing, touch_mark, transitions
 from .rollup import PARTS, degraded, progressing, ready
 from .stack import suspended
 
@@ -27,6 +27,7 @@ __all__ = [
     "of_bug",
     "of_unreadable",
     "secret_reported_missing",
+    "touch_mark",
     "transitions",
 ]
 

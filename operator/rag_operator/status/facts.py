@@ -8,7 +8,7 @@ from typing import NamedTuple
 from .. import names
 from ..api import Reason
 from ..errors import InvalidSpec
-from ..faults import Fault, first_fault, refusal_fault
+from ..faults import Fault, first_fault, probe_fault, refusal_fault
 from ..observed import Json, Observed, Pod, PodAnswer, Refusal
 from ..releases import Plan
 
@@ -44,11 +44,16 @@ class Facts:
 
     @property
     def api_pods(self) -> tuple[Pod, ...]:
-        return self.observed.pods_of(names.COMPONENT_API)
+        """Those that run or will: an evicted one stays as a record beside the one that replaced it."""
+        return tuple(pod for pod in self.observed.pods_of(names.COMPONENT_API) if not pod.ended)
 
     def pod_fault(self, pods: Iterable[Pod]) -> Fault | None:
         """What keeps one of these pods from running."""
-        return first_fault(pods, self.now)
+        return first_fault(pods, self.now, self.observed.notices)
+
+    def probe_fault(self, pods: Iterable[Pod]) -> Fault | None:
+        """What the failing probe of one of these pods says."""
+        return probe_fault(pods, self.now, self.observed.notices)
 
     def refusal(self, *components: str) -> Fault | None:
         """The first refused write of these components, in a stable order."""

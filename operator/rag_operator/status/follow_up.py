@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from .. import names
 from ..api import Reason
-from ..faults import first_fault
-from ..observed import Json, Observed, PodAnswer
+from ..faults import first_fault, ripe_in
+from ..observed import Json, Observed, Pod, PodAnswer
 from .facts import FALSE, TRUE, UNDER_WAY, Facts
 
 
@@ -22,11 +23,29 @@ def _failing_names(answer: PodAnswer) -> set[str]:
 
 def secret_reported_missing(observed: Observed, answers: Mapping[str, PodAnswer], now: datetime) -> bool:
     """A pod cannot start without a Secret, or the API says that it has no keys although we make them."""
-    fault = first_fault(observed.pods, now)
+    fault = first_fault(observed.pods, now, observed.notices)
     if fault is not None and fault.reason is Reason.SecretMissing:
         return True
     ours = observed.service.spec.api.auth.keys_secret_ref is None
     return ours and any(check.name == "api_keys" and not check.ok for a in answers.values() for check in a.checks)
+
+
+def touch_mark(pod: Pod, answer: PodAnswer | None, table: str, now: datetime) -> str | None:
+    """What to write on a pod so that its kubelet refreshes its volumes at once; None when there is no need.
+
+    Once for each release table; and again and again while the pod misses its keys, since nobody tells us when the Secret comes
+    and the kubelet looks by itself only every minute or so.
+    """
+    if answer is None or answer.models is None:
+        return None
+    mark = pod.annotations.get(names.ANNOTATION_TABLE, "")
+    if "api_keys" in _failing_names(answer):
+        wanted = f"{table}/{int(now.timestamp() // KEYS_SECONDS)}"
+        return wanted if mark != wanted else None
+    return table if answer.models.table_hash != table and mark.partition("/")[0] != table else None
+
+
+KEYS_SECONDS = 5.0
 
 
 def transitions(before: Json, after: Json) -> Iterable[tuple[str, str, str]]:
@@ -61,9 +80,16 @@ def look_again(facts: Facts, verdict: str) -> float | None:
     """
     if verdict == TRUE or facts.suspended:
         return None
-    age = _age(facts)
+    ripe = ripe_in(facts.observed.pods, facts.observed.claims.values(), facts.now)
+    pace = _pace(facts, _age(facts))
+    return pace if ripe is None else min(pace, ripe)
+
+
+def _pace(facts: Facts, age: float) -> float:
     if facts.problem is not None or facts.plan.faults or facts.refusals:
         return min(QUICK, max(0.5, age / 4))
+    if facts.failing("api_keys") is not None:
+        return min(30.0, max(KEYS_SECONDS, age / 20))
     table = facts.plan.table.table_hash()
     running = [facts.answers.get(pod.name, PodAnswer()) for pod in facts.api_pods if pod.running]
     if any(answer.models is not None and answer.models.table_hash != table for answer in running):

@@ -2,7 +2,7 @@
 
 from .. import names
 from ..api import Reason
-from ..faults import controller_fault, short
+from ..faults import Fault, controller_fault, short
 from ..observed import Json, Pod, PodAnswer, finished
 from ..releases import index_result, rebuilt_otherwise
 from .facts import FALSE, TRUE, UNKNOWN, Facts, Verdict, fault_verdict, is_suspended
@@ -57,9 +57,12 @@ def _index_job(facts: Facts) -> Verdict:
     end = finished(job)
     if end is not None and end[0] == "Failed":
         return _index_failed(facts, job, name)
-    fault = controller_fault(job) or facts.pod_fault(_pods_of_job(facts, name))
+    said = _failed_try(facts)
+    if said is not None:
+        return Verdict(FALSE, said.reason, f"{said.message} Job {name} tries again.")
+    fault = controller_fault(job, facts.observed.notices) or facts.pod_fault(_pods_of_job(facts, name))
     if fault is not None:
-        return Verdict(FALSE, fault.reason, fault.message)
+        return fault_verdict(fault)
     return Verdict(FALSE, Reason.IndexBuilding, f'Job {name} builds the index "{index.version}".')
 
 
@@ -75,17 +78,23 @@ def _index_failed(facts: Facts, job: Json, name: str) -> Verdict:
             f"Job {name} took longer than spec.index.deadlineSeconds ({seconds}): raise it, or index fewer documents."
             f" {again}",
         )
-    result = index_result(facts.observed, facts.plan.index) if facts.plan.index else None
-    if result is not None and result.outcome == "Failed":
-        known = result.reason in set(Reason)
-        return Verdict(
-            FALSE, Reason(result.reason) if known else Reason.IndexFailed, f"{short(result.message)} {again}"
-        )
+    said = _failed_try(facts)
+    if said is not None:
+        return Verdict(FALSE, said.reason, f"{said.message} {again}")
     fault = facts.pod_fault(_pods_of_job(facts, name))
     if fault is not None:
         return Verdict(FALSE, Reason.IndexFailed, f"{fault.message} {again}")
     words = [c.get("message", "") for c in failed]
     return Verdict(FALSE, Reason.IndexFailed, f"Job {name} failed: {short(' '.join(words))}. {again}")
+
+
+def _failed_try(facts: Facts) -> Fault | None:
+    """What the indexer itself reported of a try that failed."""
+    result = index_result(facts.observed, facts.plan.index) if facts.plan.index else None
+    if result is None or result.outcome != "Failed":
+        return None
+    known = result.reason in set(Reason)
+    return Fault(Reason(result.reason) if known else Reason.IndexFailed, short(result.message))
 
 
 def _pods_of_job(facts: Facts, job: str) -> list[Pod]:

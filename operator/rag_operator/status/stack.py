@@ -2,9 +2,12 @@
 
 from .. import names
 from ..api import Reason
-from ..faults import Fault, claim_fault, controller_fault, growth_fault
+from ..faults import Fault, claim_fault, controller_fault, growth_fault, held_fault
 from ..observed import Json
 from .facts import FALSE, TRUE, UNKNOWN, Facts, Verdict, fault_verdict, is_suspended, ratio
+
+KEY_REFUSED = "refused this API's key"
+"""Of the API's own words about its vector store."""
 
 
 def spec_valid(facts: Facts) -> Verdict:
@@ -46,10 +49,13 @@ def _store_fault(facts: Facts, body: Json | None) -> Fault | None:
     fault = growth_fault(claim) if claim is not None else None
     if fault is not None or stateful_set_settled(body):
         return fault
+    notices, pods = facts.observed.notices, facts.observed.pods_of(names.COMPONENT_QDRANT)
     return (
-        controller_fault(body)
-        or (claim_fault(claim, facts.now) if claim is not None else None)
-        or facts.pod_fault(facts.observed.pods_of(names.COMPONENT_QDRANT))
+        controller_fault(body, notices)
+        or (claim_fault(claim, facts.now, notices) if claim is not None else None)
+        or facts.pod_fault(pods)
+        or facts.probe_fault(pods)
+        or held_fault(body)
     )
 
 
@@ -57,7 +63,16 @@ def _external_store(facts: Facts) -> Verdict:
     """It is not ours to look at: the API pods say whether they reach it."""
     said = facts.failing("vector_store")
     if said is not None:
-        return Verdict(FALSE, Reason.VectorStoreUnreachable, said)
+        return Verdict(
+            FALSE,
+            Reason.VectorStoreUnreachable,
+            f"{said} Correct spec.vectorStore.external.url, or let the API reach it.",
+        )
+    refused = facts.failing("collections")
+    if refused is not None and KEY_REFUSED in refused:
+        return Verdict(
+            FALSE, Reason.VectorStoreUnauthorized, f"{refused} Correct the Secret that apiKeySecretRef names."
+        )
     if any(answer.models is not None and not answer.checks for answer in facts.answers.values()):
         return Verdict(TRUE, Reason.VectorStoreServing, "The API pods reach the external vector store.")
     return Verdict(UNKNOWN, Reason.WaitingForApi, "No API pod could be asked about the external vector store yet.")
@@ -91,7 +106,7 @@ def api_ready(facts: Facts) -> Verdict:
 def _api_fault(facts: Facts, body: Json | None) -> Fault | None:
     fault = facts.refusal(names.COMPONENT_API, names.COMPONENT_SETTINGS, names.COMPONENT_KEYS, names.COMPONENT_RELEASES)
     if fault is None and body is not None:
-        fault = controller_fault(body) or facts.pod_fault(facts.api_pods)
+        fault = controller_fault(body, facts.observed.notices) or facts.pod_fault(facts.api_pods)
     keys = facts.failing("api_keys")
     if fault is None and keys is not None:
         fault = Fault(Reason.ApiKeysMissing, f"{keys} {_keys_remedy(facts)}".strip())
@@ -106,6 +121,10 @@ def _keys_remedy(facts: Facts) -> str:
 
 
 def _api_starting(facts: Facts, body: Json) -> Verdict:
+    silent = [pod for pod in facts.api_pods if (a := facts.answers.get(pod.name)) is not None and a.models is None]
+    fault = facts.probe_fault(silent) or held_fault(body)
+    if fault is not None:
+        return fault_verdict(fault)
     if facts.plan.serving is None:
         return Verdict(FALSE, Reason.WaitingForIndex, "The API becomes ready when the first index is verified.")
     said = facts.failing("vector_store") or facts.failing("collections") or facts.failing("releases")

@@ -24,9 +24,12 @@ MAY = [
     ("delete", "jobs.batch"),
     ("create", "secrets"),
     ("patch", "pods"),
+    ("delete", "pods"),
     ("patch", "persistentvolumeclaims"),
     ("create", "leases.coordination.k8s.io"),
     ("create", "events.events.k8s.io"),
+    ("list", "events.events.k8s.io"),
+    ("watch", "events.events.k8s.io"),
 ]
 MAY_NOT = [
     ("get", "secrets"),
@@ -37,7 +40,6 @@ MAY_NOT = [
     ("patch", "ragservices.ragserving.dev"),
     ("delete", "ragservices.ragserving.dev"),
     ("create", "pods"),
-    ("delete", "pods"),
     ("create", "pods/exec"),
     ("get", "pods/proxy"),
     ("create", "persistentvolumeclaims"),
@@ -45,7 +47,7 @@ MAY_NOT = [
     ("create", "rolebindings.rbac.authorization.k8s.io"),
     ("patch", "customresourcedefinitions.apiextensions.k8s.io"),
     ("list", "nodes"),
-    ("list", "events.events.k8s.io"),
+    ("delete", "events.events.k8s.io"),
     ("update", "leases.coordination.k8s.io"),  # of any name but its own
     ("delete", "leases.coordination.k8s.io"),
 ]

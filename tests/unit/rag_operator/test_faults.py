@@ -24,6 +24,10 @@ def waiting(word: str, text: str = "", **last: Any) -> Json:
     return {"containerStatuses": [{**state, **({"lastState": {"terminated": last}} if last else {})}]}
 
 
+SHORT_PULL = "rpc error: code = Unknown desc = no such host."
+LONG_PULL = f'Back-off pulling image "api:1": ErrImagePull: {SHORT_PULL}'
+
+
 def unscheduled(message: str) -> Json:
     condition = {
         "type": "PodScheduled",
@@ -45,6 +49,26 @@ def unscheduled(message: str) -> Json:
         (waiting("CrashLoopBackOff", exitCode=3, message="no settings"), Reason.CrashLoop, "no settings"),
         (waiting("CrashLoopBackOff", exitCode=3), Reason.CrashLoop, "kubectl logs p --previous"),
         (waiting("CrashLoopBackOff", exitCode=137, reason="OOMKilled"), Reason.OutOfMemory, "memory limit"),
+        (waiting("RunContainerError", "init was OOM-killed (limit too low?)"), Reason.OutOfMemory, "memory limit"),
+        (
+            waiting("CrashLoopBackOff", exitCode=128, reason="StartError", message="exec: x"),
+            Reason.StartFailed,
+            "exec: x",
+        ),
+        (waiting("RunContainerError", "no such user"), Reason.StartFailed, "no such user"),
+        (waiting("CreateContainerConfigError", "couldn't find key k in Secret ns/s"), Reason.SecretKeyMissing, '"s"'),
+        (
+            waiting("CreateContainerConfigError", "couldn't find key k in ConfigMap ns/c"),
+            Reason.ConfigMapKeyMissing,
+            '"k"',
+        ),
+        (waiting("ImagePullBackOff", LONG_PULL), Reason.ImagePullFailed, "(no such host)"),
+        (waiting("ErrImagePull", SHORT_PULL), Reason.ImagePullFailed, "(no such host)"),
+        (
+            {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."},
+            Reason.Evicted,
+            "memory",
+        ),
         (
             unscheduled("0/1 nodes are available: 1 Insufficient memory."),
             Reason.InsufficientResources,
@@ -72,10 +96,10 @@ def test_running_pod_is_no_fault() -> None:
 
 
 def test_placing_a_pod_may_take_a_moment() -> None:
-    assert fault(unscheduled("0/1 nodes are available"), seconds=5) is None
+    assert fault(unscheduled("0/1 nodes are available"), seconds=2) is None
 
 
-@pytest.mark.parametrize(("seconds", "found"), [(5, False), (15, True)])
+@pytest.mark.parametrize(("seconds", "found"), [(2, False), (4, True)])
 def test_binding_a_claim_may_take_a_moment(seconds: int, found: bool) -> None:
     claim = {
         "metadata": {"name": "c", "creationTimestamp": "2026-11-21T08:00:00Z"},
