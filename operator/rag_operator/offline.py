@@ -17,15 +17,17 @@ import yaml
 from . import names
 from .api.reasons import Reason
 from .api.status import ConditionType
-from .cluster import KubernetesCluster
+from .controller import Controller
 from .errors import InvalidSpec
-from .paper import Paper, known
+from .paper import Paper, PaperClient, known
 from .reconcile import reconcile
 from .runtime.kinds import RAG_SERVICE
-from .settings import PodAccess, Settings
+from .runtime.metrics import Metrics
+from .settings import PACKAGE_VERSION, PodAccess, Settings
 
 Json = dict[str, Any]
 PLACEHOLDER_UID = "00000000-0000-0000-0000-000000000000"
+FILL_SECONDS = 30.0
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 
 
@@ -47,20 +49,30 @@ def render(text: str, settings: Settings, now: Callable[[], datetime], observed:
 
 
 async def _pass(service: Json, objects: list[Json], settings: Settings, now: Callable[[], datetime]) -> str:
-    paper = Paper(objects)
-    cluster = KubernetesCluster(paper, paper.shelves(), settings.model_copy(update={"pod_access": PodAccess.PROXY}))
-    metadata = service["metadata"]
-    await reconcile((metadata["namespace"], metadata["name"]), cluster, settings, now)
+    paper, metadata = Paper(objects), service["metadata"]
+    by_paper = settings.model_copy(update={"pod_access": PodAccess.PROXY, "namespace": ""})
+    controller = Controller(PaperClient(paper), by_paper, Metrics(PACKAGE_VERSION), now)
+    informers = [asyncio.create_task(informer.run()) for informer in controller.informers.values()]
+    try:
+        async with asyncio.timeout(FILL_SECONDS):
+            await controller.synced()
+        await reconcile((metadata["namespace"], metadata["name"]), controller.cluster, by_paper, now)
+    finally:
+        for task in informers:
+            task.cancel()
+        await asyncio.gather(*informers, return_exceptions=True)
+        await controller.cluster.close()
     _raise_problem(paper.status if paper.status is not None else service.get("status") or {})
     return printed(paper)
 
 
 def printed(paper: Paper) -> str:
-    """The writes of one pass for people and for `kubectl apply`."""
-    text = yaml.safe_dump_all(paper.applied, sort_keys=False, allow_unicode=True) if paper.applied else ""
+    """The writes of one pass for people and for `kubectl apply`, by kind and name: some are sent at the same time."""
+    applied = sorted(paper.applied, key=lambda o: (o["kind"], o["metadata"]["name"]))
+    text = yaml.safe_dump_all(applied, sort_keys=False, allow_unicode=True) if applied else ""
     comments = [f"generated once, never printed: Secret {name}" for name in sorted(paper.secrets)]
-    comments += [f"would be deleted: {name}" for name in paper.deleted]
-    if not paper.applied and not paper.deleted:
+    comments += [f"would be deleted: {name}" for name in sorted(paper.deleted)]
+    if not applied and not paper.deleted:
         comments.append("nothing would be applied or deleted")
     return text + "".join(f"# {comment}\n" for comment in comments)
 
@@ -80,7 +92,7 @@ def stored(body: Json, world: Iterable[Json]) -> Json:
         here = metadata.get("namespace") in {None, there["namespace"]}
         if _is_service(live) and there["name"] == metadata["name"] and here:
             return {**live, **body, "metadata": {**there, **metadata}, "status": live.get("status") or {}}
-    placeholder = {"namespace": "default", "uid": PLACEHOLDER_UID, "generation": 1, "resourceVersion": "0"}
+    placeholder = {"namespace": "default", "uid": PLACEHOLDER_UID, "generation": 1, "resourceVersion": "1"}
     return {**body, "metadata": {**placeholder, **metadata}}
 
 

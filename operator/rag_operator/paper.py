@@ -1,49 +1,34 @@
-"""A cluster on paper: objects from files instead of caches, and a client that writes down instead of sending.
+"""An API server on paper: objects from files, and a list of what it was asked to write.
 
-    files --> Shelf (one per kind, as an informer) --> KubernetesCluster --> reconcile --> Paper.applied, Paper.deleted
+    files --> Paper --(lists, gets)--> the operator's own client, informers and `reconcile` --(writes)--> Paper
 
-Only what stands at both ends of the operator's own code is replaced, so what is written down is what would be sent.
+Only the wire is replaced, so what is written down is what would be sent.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-from .cluster import owner_key, watched
+import orjson
+
 from .runtime import kinds
-from .runtime.client import FIELD_MANAGER, Client, address
+from .runtime.client import APPLY, Client
 from .runtime.errors import ApiError, Unreachable
 from .runtime.kinds import Kind
+from .runtime.transport import Request, Transport
 
 Json = dict[str, Any]
 
 
-class Shelf:
-    """The objects of one kind, as an informer would hold them."""
+class Paper(Transport):
+    """Answers as an API server that holds `objects`. Secrets and Events are forgotten, the names of Secrets apart."""
 
     def __init__(self, objects: Iterable[Json]) -> None:
-        self._objects = {_place(obj): obj for obj in objects}
-
-    def get(self, namespace: str, name: str) -> Json | None:
-        """One object, or None."""
-        return self._objects.get((namespace, name))
-
-    def by_owner_key(self, owner: str) -> Sequence[Json]:
-        """The objects that concern one RagService ("namespace/name")."""
-        return [obj for obj in self._objects.values() if owner_key(obj) == owner]
-
-    def absorb(self, obj: Json, *, quiet: bool = False) -> None:
-        """Take over what was written."""
-        self._objects[_place(obj)] = obj
-
-
-class Paper(Client):
-    """A client without a server: reads `objects`, keeps every write. Secrets and Events are named, never kept."""
-
-    def __init__(self, objects: Iterable[Json]) -> None:
-        # Client.__init__ is left out on purpose: there is no login and no connection.
-        self.writes, self.reads = Counter(), Counter()
-        self._objects = {_path(obj): obj for obj in objects}
+        # Transport.__init__ is left out on purpose: there is no login and no connection.
+        self.fence = lambda: True
+        self._objects = {_path(obj): _complete(obj) for obj in objects}
+        self._version = max((int(o["metadata"]["resourceVersion"]) for o in self._objects.values()), default=1)
         self.applied: list[Json] = []
         """Bodies of server-side applies, in order."""
         self.deleted: list[str] = []
@@ -52,90 +37,71 @@ class Paper(Client):
         self.status: Json | None = None
         """The status that was written, None when it would stay as it is."""
 
-    def shelves(self) -> dict[str, Shelf]:
-        """What the informers would hold: same kinds, same labels, same parts of each object."""
-        return {
-            part.kind.kind: Shelf(
-                part.trim(obj)
-                for obj in self._objects.values()
-                if kinds.kind_of(obj) == part.kind
-                and (part.label_selector is None or part.label_selector in (obj["metadata"].get("labels") or {}))
-            )
-            for part in watched()
-        }
+    async def close(self) -> None:
+        """Nothing is open."""
 
-    async def get(
-        self,
-        path: str,
-        params: Mapping[str, str] | None = None,
-        *,
-        kind: str = "",
-        seconds: float | None = None,
-        urgent: bool = False,
-    ) -> Json:
-        """An object from the files. Raises ApiError (404)."""
-        if path not in self._objects:
-            raise ApiError(404, "NotFound", f"{path} is in no file")
-        return self._objects[path]
+    async def call(self, request: Request) -> bytes:
+        """The answer's body. Raises ApiError as an API server would, Unreachable for a pod."""
+        if request.method == "GET":
+            return orjson.dumps(self._read(request.path))
+        body = orjson.loads(request.data or b"{}")
+        if request.method == "DELETE":
+            self.deleted.append(f"{request.kind} {request.path.rpartition('/')[2]}")
+        elif request.method == "POST":
+            if request.kind == kinds.SECRET.kind:
+                self.secrets.append(body["metadata"]["name"])
+                body = {**body, "data": {}}
+        elif request.content_type == APPLY:
+            return orjson.dumps(self._apply(request.path, body))
+        return orjson.dumps(self._stored(request.path, body))
 
-    async def get_bytes(self, path: str, *, kind: str = "", seconds: float | None = None) -> bytes:
-        """Pods cannot be asked."""
-        raise Unreachable("no pod is asked offline")
+    async def stream(self, request: Request) -> AsyncIterator[bytes]:
+        """Nothing ever happens."""
+        await asyncio.Event().wait()
+        yield b""
 
-    async def apply(
-        self,
-        obj: Json,
-        *,
-        force: bool = True,
-        field_manager: str = FIELD_MANAGER,
-        subresource: str | None = None,
-        dry_run: bool = False,
-        only_new: bool = False,
-    ) -> Json:
-        """Write it down; the answer is as if it had been stored."""
-        if only_new and _path(obj) in self._objects:
-            raise ApiError(409, "Conflict", f"{_path(obj)} exists")
-        if subresource == "status":
-            self.status = obj["status"]
-        else:
-            self.applied.append(obj)
-        return self._stored(obj)
+    def _read(self, path: str) -> Json:
+        found = self._objects.get(path)
+        if found is not None:
+            return found
+        for kind in kinds.ALL:
+            everywhere, _, plural = path.rpartition("/")
+            if plural == kind.plural and everywhere.startswith(kind.path().rpartition("/")[0]):
+                return {"metadata": {"resourceVersion": str(self._version)}, "items": self._of(kind, path)}
+        if "/proxy/" in path:
+            raise Unreachable("no pod is asked on paper")
+        raise ApiError(404, "NotFound", f"{path} is in no file")
 
-    async def create(self, obj: Json, *, field_manager: str = FIELD_MANAGER, urgent: bool = False) -> Json:
-        """Name a Secret; forget an Event."""
-        if obj["kind"] == kinds.SECRET.kind:
-            self.secrets.append(obj["metadata"]["name"])
-        return self._stored({**obj, "data": {}})
+    def _of(self, kind: Kind, path: str) -> list[Json]:
+        """The objects of a kind: of one namespace when the path says so. The informers index; labels are not looked at."""
+        mine = [obj for obj in self._objects.values() if kinds.kind_of(obj) == kind]
+        return [o for o in mine if path in {kind.path(), kind.path(o["metadata"].get("namespace"))}]
 
-    async def merge_patch(
-        self, kind: Kind, namespace: str | None, name: str, patch: Json, subresource: str | None = None
-    ) -> Json:
-        """Only pods are patched, to refresh a table at once: nothing to show."""
-        return await self.get(kind.path(namespace, name))
+    def _apply(self, path: str, body: Json) -> Json:
+        if path.endswith("/status"):
+            self.status = body["status"]
+            return self._stored(path.removesuffix("/status"), body)
+        metadata = {**body["metadata"]}
+        if metadata.pop("resourceVersion", None) is not None and path in self._objects:
+            raise ApiError(409, "Conflict", f"{path} exists in another version")
+        sent = {**body, "metadata": metadata}
+        self.applied.append(sent)
+        return self._stored(path, sent)
 
-    async def delete(
-        self,
-        kind: Kind,
-        namespace: str | None,
-        name: str,
-        *,
-        uid: str,
-        resource_version: str | None,
-        propagation: str = "Background",
-    ) -> None:
-        """Write it down."""
-        self.deleted.append(f"{kind.kind} {name}")
+    def _stored(self, path: str, body: Json) -> Json:
+        self._version += 1
+        old = self._objects.get(path, {"metadata": {"uid": f"rendered-{self._version}", "generation": 1}})
+        metadata = {**old["metadata"], **body.get("metadata", {}), "resourceVersion": str(self._version)}
+        return {**old, **body, "metadata": metadata}
 
-    def _stored(self, obj: Json) -> Json:
-        old = self._objects.get(_path(obj), {"metadata": {}})
-        number = str(len(self.applied) + len(self.secrets))
-        metadata = {
-            "uid": f"rendered-{number}",
-            **old["metadata"],
-            **obj["metadata"],
-            "resourceVersion": f"{number}-new",
-        }
-        return {**old, **obj, "metadata": metadata}
+
+class PaperClient(Client):
+    """The operator's client, on paper."""
+
+    def __init__(self, paper: Paper) -> None:
+        # Client.__init__ is left out on purpose: it would open a connection.
+        self.writes, self.reads = Counter(), Counter()
+        self._transport = paper
 
 
 def known(obj: Json) -> bool:
@@ -146,10 +112,12 @@ def known(obj: Json) -> bool:
         return False
 
 
+def _complete(obj: Json) -> Json:
+    """What files written by hand leave out."""
+    metadata = {"uid": f"uid of {obj['metadata']['name']}", "resourceVersion": "1", **obj["metadata"]}
+    return {**obj, "metadata": metadata}
+
+
 def _path(obj: Json) -> str:
-    kind, namespace, name = address(obj)
-    return kind.path(namespace, name)
-
-
-def _place(obj: Json) -> tuple[str, str]:
-    return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
+    metadata = obj["metadata"]
+    return kinds.kind_of(obj).path(metadata.get("namespace"), metadata["name"])

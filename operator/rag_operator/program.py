@@ -24,10 +24,15 @@ from .settings import PACKAGE_VERSION, Settings
 log = logging.getLogger(__name__)
 
 
-async def serve(settings: Settings, login: Login, now: Callable[[], datetime]) -> int:
-    """Run until SIGTERM or SIGINT (exit code 0), or until something that must live has died (1)."""
+async def serve(
+    settings: Settings, login: Login, now: Callable[[], datetime], supervisor: Supervisor | None = None
+) -> int:
+    """Run until SIGTERM or SIGINT (exit code 0), or until something that must live has died (1).
+
+    Whoever brings the `supervisor` can stop the whole or look at its tasks.
+    """
     metrics = Metrics(PACKAGE_VERSION)
-    supervisor = Supervisor()
+    supervisor = supervisor or Supervisor()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, supervisor.stop)
     log.info(

@@ -117,7 +117,7 @@ def test_a_new_object_is_rendered_whole() -> None:
 def test_a_built_index_becomes_a_revision_and_a_table(tmp_path: Path) -> None:
     text = rendered(new(), write(tmp_path, world()))
     check("built.out.yaml", text)
-    assert ["RagRevision", "ConfigMap"] == [o["kind"] for o in objects(text)]
+    assert ["ConfigMap", "RagRevision"] == [o["kind"] for o in objects(text)]
 
 
 def test_what_is_settled_is_not_applied_again(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_lost_child_and_a_changed_one_are_put_right(tmp_path: Path) -> None:
     (deployment,) = [o for o in kept if o["kind"] == "Deployment"]
     deployment["spec"]["replicas"] = 9
     said = objects(rendered(new(), write(tmp_path, kept)))
-    assert [("Service", "faq-api"), ("Deployment", "faq-api")] == [(o["kind"], o["metadata"]["name"]) for o in said]
+    assert [("Deployment", "faq-api"), ("Service", "faq-api")] == [(o["kind"], o["metadata"]["name"]) for o in said]
 
 
 def test_what_is_no_longer_wanted_is_named(tmp_path: Path) -> None:
