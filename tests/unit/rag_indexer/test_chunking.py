@@ -1,6 +1,7 @@
 """Chunks: sizes, overlap, headings, lines, ids."""
 
 import random
+import time
 
 import pytest
 from rag_indexer.chunking import Chunk, chunks, spans
@@ -71,6 +72,14 @@ def test_ordinals_and_lines_are_those_of_the_text() -> None:
 def test_a_word_longer_than_a_chunk_is_not_cut_before_a_mark() -> None:
     text = "e\u0301" * 100
     assert all(not chunk.text.startswith("\u0301") for chunk in chunks(_document(_section(text)), 41, 0))
+
+
+def test_letters_under_a_heap_of_marks_are_cut_all_the_same() -> None:
+    text = "e" + "\u0301" * 400_000
+    begun = time.process_time()
+    found = list(spans(text, 1200, 100))
+    assert time.process_time() - begun < 2.0
+    assert max(end - start for start, end in found) == 1200
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,37 @@ def test_links_never_lead_out_of_the_folder_nor_in_circles(tmp_path: Path) -> No
     assert {"stolen.md": out, "etc": out} == _skipped(skipped)
 
 
+def test_links_that_lead_nowhere_and_names_that_are_no_text_are_passed_over(tmp_path: Path) -> None:
+    write(tmp_path, {"a.md": "a"})
+    os.symlink("loop.md", tmp_path / "loop.md")
+    os.symlink("missing.md", tmp_path / "gone.md")
+    (tmp_path / os.fsdecode(b"caf\xe9.md")).write_text("x")
+    os.mkfifo(tmp_path / "pipe.md")
+    found, skipped = files.find(tmp_path, MARKDOWN)
+    assert found == ["a.md"]
+    assert _skipped(skipped) == {
+        "loop.md": "it leads nowhere: Too many levels of symbolic links",
+        "gone.md": "it leads nowhere: No such file or directory",
+        "caf\\xe9.md": "its name is not UTF-8: rename it",
+        "pipe.md": "not a file",
+    }
+
+
+def test_folders_may_be_nested_deeply(tmp_path: Path) -> None:
+    deep = tmp_path
+    for _ in range(1200):
+        deep = deep / "d"
+        deep.mkdir()
+    (deep / "a.md").write_text("a")
+    try:
+        assert files.find(tmp_path, MARKDOWN)[0] == ["d/" * 1200 + "a.md"]
+    finally:  # what clears a test's folder away would call itself for each level
+        (deep / "a.md").unlink()
+        while deep != tmp_path:
+            deep.rmdir()
+            deep = deep.parent
+
+
 def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(IndexFailure, match=r"check the path in spec\.index\.documents") as caught:
         files.find(tmp_path / "none", MARKDOWN)
@@ -74,6 +105,12 @@ def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
 def test_encodings_become_the_same_text(tmp_path: Path, data: bytes) -> None:
     write(tmp_path, {"a.txt": data})
     assert files.read(tmp_path / "a.txt") == "nghỉ phép"
+
+
+@pytest.mark.parametrize("between", "\x0b\x0c\x1c\x1d\x1e\x1f\x85")
+def test_what_parts_pages_and_records_parts_words(tmp_path: Path, between: str) -> None:
+    write(tmp_path, {"a.txt": f"one{between}two"})
+    assert files.read(tmp_path / "a.txt") == "one two"
 
 
 def test_line_ends_become_one_kind(tmp_path: Path) -> None:

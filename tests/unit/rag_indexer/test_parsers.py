@@ -39,6 +39,9 @@ def test_markdown_sections_keep_headings_and_line_numbers() -> None:
         ("- an item", "- an item"),
         ("| a | b |", "| a | b |"),
         ("#nothing", "#nothing"),
+        ("**a **b** and __c__ d__", "**a b and c d__"),
+        ("***both*** and **one *in* two**", "both and one in two"),
+        ("_a_b_ and 2 * 3 *x*", "a_b and 2 * 3 x"),
     ],
 )
 def test_markdown_marks_are_taken_off(line: str, expected: str) -> None:
@@ -51,13 +54,29 @@ def test_markdown_code_is_text_and_comments_and_rules_are_not() -> None:
     assert shown == _shown(markdown.parse(text))
 
 
-@pytest.mark.parametrize(
-    "text", ["**a " * 100_000, "<!--" * 200_000, "#" + " " * 200_000 + "x", "[" * 200_000, "_" * 200_000]
-)
+HOSTILE_MARKDOWN = [
+    "**a " * 100_000,
+    "<!--" * 200_000,
+    "#" + " " * 200_000 + "x",
+    "[" * 200_000,
+    "_" * 200_000,
+    *(f"{line}\n" * 20 for line in ("# a" + " " * 9000 + "x", " " * 9000 + "x", "--|" + " " * 9000 + "x")),
+    *(f"{begin * 3000}\n" * 20 for begin in ("**a", "__a ", " *a", " _a", "`a", "--|", "- ", "[a](")),
+    "---\nroles:\n" + "- a\n" * 100_000 + "---\nx",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE_MARKDOWN, ids=lambda text: f"{text[:8]!r}")
 def test_hostile_markdown_takes_time_in_proportion(text: str) -> None:
+    """Seconds, where the whole of a file of 16 MiB took hours; the bound is on the processor's time, not the clock's."""
     begun = time.process_time()
     markdown.parse(text)
     assert time.process_time() - begun < 2.0
+
+
+def test_a_heading_keeps_the_marks_that_belong_to_it() -> None:
+    text = "# C#\none\n## F# ##\ntwo\n### ###\nthree\n#### a # b ####  \nfour"
+    assert [heading for heading, _ in _shown(markdown.parse(text))] == ["C#", "C# > F#", "C# > F#", "C# > F# > a # b"]
 
 
 def test_plain_text_is_one_section() -> None:
@@ -89,11 +108,36 @@ def test_html_items_and_rows_without_text_leave_no_mark() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "text", ["<p", "</p></h1>", "<h1>x", "<script>x", "a<b>c", "<head><p>x", "&#xZZ;", "<td>" * 5000]
-)
+FAULTY_HTML = ["<p", "</p></h1>", "<h1>x", "<script>x", "a<b>c", "<head><p>x", "&#xZZ;", "<td>" * 5000, "<![x", "<![]>"]
+
+
+@pytest.mark.parametrize("text", [*FAULTY_HTML, "<!doctype [<", "<!", "<![CDATA[a]]>", "<?", "</", "&" * 50, "<a b='"])
 def test_faulty_html_is_read_as_far_as_it_goes(text: str) -> None:
-    html.parse(text)
+    lines = [line for _, shown in _shown(html.parse(f"<p>before</p>{text}")) for line in shown]
+    assert lines[0] == (1, "before")
+
+
+@pytest.mark.parametrize(
+    "begin", ["<!--", "<!-- >", "<![if >", "<!", "</", "<?", "<a ", "<x", "</a ", "<a b='", "<script></script", "<svg>"]
+)
+@pytest.mark.parametrize("end", ["", ">", "</nav>" * 30_000])
+def test_hostile_html_takes_time_in_proportion(begin: str, end: str) -> None:
+    begun = time.process_time()
+    html.parse(begin * 30_000 + end)
+    assert time.process_time() - begun < 4.0
+
+
+def test_html_that_is_not_shown_ends_with_the_element_that_it_is_in() -> None:
+    text = "<nav>a<nav>b</nav>c</nav>one<nav><select>d</nav>two<![if x]>three<![endif]><!-- <![x --> a <!-- b"
+    assert [("", [(1, "onetwothree a <!-- b")])] == _shown(html.parse(text))
+
+
+def test_the_first_word_on_who_may_read_html_counts() -> None:
+    head = '<meta name="rag-tenant" content="north"><meta name="rag-roles" content="hr">'
+    quoted = '<meta name="rag-tenant" content="default"><meta name="rag-roles" content="*">'
+    assert html.parse(head + quoted).meta == Meta(tenant="north", roles=("hr",))
+    with pytest.raises(Unreadable, match="rag-tenant"):
+        html.parse('<meta name="rag-tenant" content=" ">')
 
 
 def test_front_matter() -> None:
@@ -108,7 +152,31 @@ def test_front_matter_list_over_lines() -> None:
     assert (meta.roles, meta.tenant) == (("hr", "manager"), "north")
 
 
-@pytest.mark.parametrize("text", ["no front matter\n---\n", "---\nnever closed", "", "----\na: b\n---\n"])
+@pytest.mark.parametrize("begin", ["---", "\n  \n---"])
+def test_front_matter_that_people_write_carelessly_still_counts(begin: str) -> None:
+    meta, lines, body = front_matter.split(f"{begin}\nTenant: north\nROLES: [hr]\n---\nsecret")
+    assert (meta.tenant, meta.roles, body) == ("north", ("hr",), "secret")
+    assert lines == begin.count("\n") + 4
+
+
+def test_a_front_matter_that_never_ends_is_not_shown_to_everybody() -> None:
+    for text in ("---\ntenant: north\nroles: [hr]\n\n# Salaries\n", "\n---\ntitle: x\nRoles: [hr]"):
+        with pytest.raises(Unreadable, match="three dashes must end it"):
+            front_matter.split(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no front matter\n---\n",
+        "---\nnever closed",
+        "",
+        "\n\n",
+        "----\na: b\n---\n",
+        "\n---\nA rule, a text.\n---\n",
+        "---\nA rule.\n\nurl: is no key here",
+    ],
+)
 def test_what_is_no_front_matter_is_text(text: str) -> None:
     assert (Meta(), 0, text) == front_matter.split(text)
 
@@ -122,6 +190,9 @@ def test_what_is_no_front_matter_is_text(text: str) -> None:
         ("tenant: [a, b]", "tenant must be one value"),
         ("tenant:\n  name: x", "line 3"),
         ("- x", "line 2"),
+        ("tenant:", "tenant: name one"),
+        ("Tenant: a\ntenant: b", "line 3: .* each key once"),
+        ("roles: hr\n- manager", "line 3: roles has a value already"),
     ],
 )
 def test_a_faulty_front_matter_is_an_error_not_ignored(lines: str, message: str) -> None:
