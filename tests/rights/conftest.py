@@ -1,5 +1,5 @@
-"""The end-to-end tests' own fixtures: the operator as users install it, a namespace for each test."""
+"""The end-to-end tests' own fixtures: the operator as users install it, a namespace for each module."""
 
-from tests.e2e.conftest import kube, operator
+from tests.e2e.conftest import module_kube, operator
 
-__all__ = ["kube", "operator"]
+__all__ = ["module_kube", "operator"]

@@ -242,18 +242,8 @@ def test_what_somebody_else_made_is_neither_taken_nor_deleted(account: Account, 
 
 
 def test_of_pods_one_annotation_is_changed(account: Account) -> None:
-    for name, labels in (("ours", {"ragserving.dev/service": "served"}), ("theirs", {"app": "bank"})):
-        spec = copy.deepcopy(child("Deployment")["spec"]["template"]["spec"])
-        spec.pop("serviceAccountName", None)
-        metadata = {"name": name, "namespace": account.namespace, "labels": labels, "annotations": {"team": "a"}}
-        account.cluster.apply(
-            {
-                "apiVersion": "v1",
-                "kind": "ServiceAccount",
-                "metadata": {"name": "default", "namespace": account.namespace},
-            }
-        )
-        account.cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    user_pod(account, "ours", {"ragserving.dev/service": "served"})
+    user_pod(account, "theirs", {"app": "bank"})
 
     def annotate(key: str, value: str | None) -> Json:
         return {"metadata": {"annotations": {key: value}}}
@@ -271,6 +261,31 @@ def test_of_pods_one_annotation_is_changed(account: Account) -> None:
     }
     assert [] == [name for name, (ok, _) in refused.items() if ok]
     assert [] == [name for name, (_, said) in refused.items() if "ValidatingAdmissionPolicy" not in said]
+
+
+def test_of_pods_only_a_stores_are_deleted(account: Account) -> None:
+    labels = {"ragserving.dev/service": "served", "app.kubernetes.io/component": "qdrant"}
+    theirs = {"app.kubernetes.io/component": "qdrant"}
+    for name, found in (
+        ("store", labels),
+        ("api", {**labels, "app.kubernetes.io/component": "api"}),
+        ("other", theirs),
+    ):
+        user_pod(account, name, found)
+    ok, said = account.run("delete", "pod", "store", "--wait=false", "--dry-run=server")
+    assert ok, said
+    assert "only Qdrant's" in account.run("delete", "pod", "api", "--wait=false", "--dry-run=server")[1]
+    assert "pods of RagServices" in account.run("delete", "pod", "other", "--wait=false", "--dry-run=server")[1]
+
+
+def user_pod(account: Account, name: str, labels: dict[str, str]) -> None:
+    """A pod that the administrator makes."""
+    spec = copy.deepcopy(child("Deployment")["spec"]["template"]["spec"])
+    spec.pop("serviceAccountName", None)
+    metadata = {"name": name, "namespace": account.namespace, "labels": labels, "annotations": {"team": "a"}}
+    default = {"name": "default", "namespace": account.namespace}
+    account.cluster.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": default})
+    account.cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
 
 
 def test_of_volume_claims_the_size_is_changed(account: Account) -> None:

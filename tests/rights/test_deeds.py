@@ -1,0 +1,101 @@
+"""What the operator does seldom, done once, so that every right is seen in use. One service, step by step."""
+
+import pytest
+from rag_operator import names
+
+from tests.e2e.kube import Json, Kube, wait_for
+from tests.e2e.objects import documents, rag_service
+
+pytestmark = pytest.mark.node
+OURS = f"{names.LABEL_SERVICE}=rare"
+CHILDREN = (
+    "configmap",
+    "service",
+    "serviceaccount",
+    "deployment",
+    "statefulset",
+    "job",
+    "ragrevision",
+    "poddisruptionbudget",
+)
+
+
+def edit(kube: Kube, **spec: Json | bool) -> None:
+    """Merge into the spec."""
+    kube.patch("ragservice", "rare", {"spec": spec})
+
+
+def gone(kube: Kube, kind: str, name: str, seconds: float = 30) -> None:
+    """Wait until an object is not there."""
+    wait_for(f"{kind} {name} gone", lambda: kube.get(kind, name) is None, seconds)
+
+
+@pytest.fixture(scope="module")
+def rare(module_kube: Kube) -> Kube:
+    """A namespace with a ready service that remembers one revision; it was suspended once already."""
+    service = rag_service("rare")
+    module_kube.apply(documents(), {**service, "spec": {**service["spec"], "release": {"history": 1}, "suspend": True}})
+    module_kube.wait_condition("rare", "Suspended", "True", 20)
+    edit(module_kube, suspend=False)
+    module_kube.wait_condition("rare", "Ready", "True", 120)
+    return module_kube
+
+
+def test_what_a_roll_out_leaves_behind_is_deleted(rare: Kube) -> None:
+    """Settings of old pods, a forgotten revision and its prompt; a budget comes, and the volume is asked to grow."""
+    old = {c["metadata"]["name"] for c in rare.list("configmaps", f"{OURS},{names.LABEL_COMPONENT}!=releases")}
+    edit(
+        rare,
+        prompt={"version": "answer-v2", "refusal": "No."},
+        api={"limits": {"requestsPerMinute": 7}, "replicas": 2},
+        vectorStore={"qdrant": {"storage": {"size": "2Gi"}}},
+    )
+    gone(rare, "ragrevision", "rare-r1", 90)
+    wait_for("a budget", lambda: rare.get("poddisruptionbudget", "rare-api"), 20)
+    wait_for("old ones gone", lambda: not old & {c["metadata"]["name"] for c in rare.list("configmaps", OURS)}, 90)
+
+
+@pytest.mark.parametrize("kind", CHILDREN)
+def test_a_child_without_its_label_is_taken_back(rare: Kube, kind: str) -> None:
+    """The caches do not show it any more: it is read by name."""
+    name = rare.list(kind, OURS)[0]["metadata"]["name"]
+    rare.run("label", kind, name, f"{names.LABEL_SERVICE}-")
+    wait_for(f"{kind} {name} labelled", lambda: name in {o["metadata"]["name"] for o in rare.list(kind, OURS)}, 20)
+
+
+def test_a_store_that_does_not_start_is_freed(rare: Kube) -> None:
+    """The StatefulSet's controller waits for ever for a pod of an earlier template: the operator deletes it."""
+    edit(rare, vectorStore={"qdrant": {"image": "registry.invalid/none:1"}})
+    wait_for(
+        "the broken pod", lambda: "registry.invalid" in str((rare.get("pod", "rare-qdrant-0") or {}).get("spec")), 60
+    )
+    edit(rare, vectorStore={"qdrant": {"image": None}})
+    rare.wait_condition("rare", "VectorStoreReady", "True", 120)
+
+
+def test_the_store_can_move_out(rare: Kube) -> None:
+    """The budget goes with the second replica, the server with its Services."""
+    external: Json = {"external": {"url": "http://store.example:6333"}, "qdrant": None}
+    edit(rare, vectorStore=external, api={"replicas": 1})
+    gone(rare, "poddisruptionbudget", "rare-api")
+    gone(rare, "statefulset", "rare-qdrant")
+    gone(rare, "service", "rare-qdrant")
+
+
+def test_an_event_that_comes_again_is_counted(rare: Kube) -> None:
+    """It was suspended before: the second time is at least half a minute later."""
+    edit(rare, suspend=True)
+    rare.wait_condition("rare", "Suspended", "True", 20)
+
+    def counted() -> bool:
+        events = rare.list("events.events.k8s.io")
+        return any(e.get("reason") == "Suspended" and (e.get("series") or {}).get("count", 0) > 1 for e in events)
+
+    wait_for("an Event with a count", counted, 20)
+
+
+def test_a_lost_lease_is_made_anew(operator: Kube) -> None:
+    uid = (operator.get("lease", "rag-operator") or {"metadata": {"uid": ""}})["metadata"]["uid"]
+    operator.run("delete", "lease", "rag-operator")
+    made = wait_for("a new Lease", lambda: operator.get("lease", "rag-operator"), 20)
+    assert uid != made["metadata"]["uid"]
