@@ -14,6 +14,8 @@ from rag_contract.sentences import Span, split
 from .documents import Document, Section
 
 HEADING_SEPARATOR = " > "
+MOST_MARKS = 16
+"""Combining marks on one letter that a cut looks past; more are nobody's writing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,8 @@ def _cut(text: str, begin: int, limit: int) -> int:
     for at in range(limit, begin + (limit - begin) // 2, -1):
         if text[at].isspace():
             return at
-    while limit > begin + 1 and unicodedata.combining(text[limit]):
-        limit -= 1
-    return limit
+    nearest = max(begin + 1, limit - MOST_MARKS)
+    return next((at for at in range(limit, nearest, -1) if not unicodedata.combining(text[at])), limit)
 
 
 def _pack(pieces: list[Span], max_characters: int, overlap_characters: int) -> Iterator[Span]:

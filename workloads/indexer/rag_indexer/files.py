@@ -27,7 +27,9 @@ _MARKS = (  # the longer marks first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]+")
+_BREAKS = re.compile(r"[\x0b\x0c\x1c-\x1f\x85]")
+"""Between pages, columns and records: they part words, but no editor counts a line for them."""
+_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x9f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,7 @@ def find(root: Path, suffixes: frozenset[str]) -> tuple[list[str], list[Skipped]
     real_root = root.resolve()
     found: list[str] = []
     skipped: list[Skipped] = []
-    seen: set[Path] = set()
-    for path in _walk(root, real_root, seen, skipped):
+    for path in _walk(root, real_root, skipped):
         relative = path.relative_to(root).as_posix()
         suffix = path.suffix.lower()
         if suffix in suffixes:
@@ -63,32 +64,53 @@ def find(root: Path, suffixes: frozenset[str]) -> tuple[list[str], list[Skipped]
     return sorted(found), sorted(skipped, key=lambda s: s.path)
 
 
-def _walk(folder: Path, root: Path, seen: set[Path], skipped: list[Skipped]) -> Iterator[Path]:
-    """All visible files below a folder, each real one once."""
+def _walk(top: Path, root: Path, skipped: list[Skipped]) -> Iterator[Path]:
+    """All visible files below a folder, each real one once; folders may be nested as deep as paths can be long."""
+    seen: set[Path] = set()
+    waiting = [(top, root)]
+    while waiting:
+        folder, real_folder = waiting.pop()
+        try:
+            entries = sorted(os.scandir(folder), key=lambda e: e.name)
+        except OSError as error:
+            skipped.append(Skipped(_shown(folder.name), f"the folder cannot be read: {error.strerror}"))
+            continue
+        below: list[tuple[Path, Path]] = []
+        for entry in entries:
+            real, fault = _real(entry, real_folder, root)
+            if fault:
+                skipped.append(Skipped(_shown(entry.name), fault))
+            elif real is None or real in seen:
+                continue
+            else:
+                seen.add(real)
+                if real.is_dir():
+                    below.append((Path(entry.path), real))
+                else:
+                    yield Path(entry.path)
+        waiting.extend(reversed(below))
+
+
+def _real(entry: "os.DirEntry[str]", folder: Path, root: Path) -> tuple[Path | None, str]:
+    """What an entry leads to, or why it is passed over. Neither for what a mounted ConfigMap keeps for itself."""
+    if entry.name.startswith("."):
+        return None, "" if entry.name.startswith("..") else "hidden"
+    if _shown(entry.name) != entry.name:
+        return None, "its name is not UTF-8: rename it"
     try:
-        entries = sorted(os.scandir(folder), key=lambda e: e.name)
+        real = Path(os.path.realpath(entry.path, strict=True)) if entry.is_symlink() else folder / entry.name
     except OSError as error:
-        skipped.append(Skipped(folder.name, f"the folder cannot be read: {error.strerror}"))
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
-            if not entry.name.startswith(".."):  # those are a mounted ConfigMap's own, not a user's
-                skipped.append(Skipped(entry.name, "hidden"))
-            continue
-        path = Path(entry.path)
-        real = path.resolve()
-        if not real.is_relative_to(root):
-            skipped.append(Skipped(entry.name, "the link leads out of the document folder"))
-        elif real in seen:
-            continue
-        elif real.is_dir():
-            seen.add(real)
-            yield from _walk(path, root, seen, skipped)
-        elif real.is_file():
-            seen.add(real)
-            yield path
-        else:
-            skipped.append(Skipped(entry.name, "not a file"))
+        return None, f"it leads nowhere: {error.strerror}"
+    if not real.is_relative_to(root):
+        return None, "the link leads out of the document folder"
+    if not (real.is_dir() or real.is_file()):
+        return None, "not a file"
+    return real, ""
+
+
+def _shown(name: str) -> str:
+    """A name that can be written down: bytes that are no text become escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def read(path: Path) -> str:
@@ -114,4 +136,4 @@ def read(path: Path) -> str:
 
 def _clean(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return unicodedata.normalize("NFC", _CONTROLS.sub("", text))
+    return unicodedata.normalize("NFC", _CONTROLS.sub("", _BREAKS.sub(" ", text)))

@@ -1,11 +1,14 @@
 """HTML by the standard library's parser: headings cut it into sections, scripts and page furniture are left out.
 
-Meta data: `<title>`, `<link rel=canonical>`, `<meta name="rag-id|rag-tenant|rag-roles" content="...">`.
+Meta data: `<title>`, `<link rel=canonical>`, `<meta name="rag-id|rag-tenant|rag-roles" content="...">`; the first of
+each counts.
 """
 
+from collections import Counter
 from html.parser import HTMLParser
 
 from ..documents import Line, Meta, Parsed, Section
+from ..errors import Unreadable
 
 _SILENT = frozenset({"script", "style", "template", "noscript", "nav", "svg", "head", "iframe", "object", "select"})
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
@@ -19,11 +22,22 @@ _MARKERS = {"li": "- ", "tr": "| "}
 
 
 def parse(text: str) -> Parsed:
-    """Never raises: a browser shows faulty HTML too."""
+    """As far as it goes: a browser shows faulty HTML too. Raises Unreadable for a tenant without a name."""
     reader = _Reader()
-    reader.feed(text)
+    reader.feed(_with_ends(text))
     reader.close()
     return Parsed(reader.meta, reader.finish())
+
+
+def _with_ends(text: str) -> str:
+    """What begins and never ends becomes text, with all line ends where they were.
+
+    The library looks for the end of each such beginning through the whole file, and it gives up on sections `<![...]`
+    that it does not know; browsers take these for comments.
+    """
+    comments, tags = text.rfind("-->") + 1, text.rfind(">") + 1
+    text = text[:comments] + text[comments:tags].replace("<!--", "&lt;!--") + text[tags:].replace("<", "&lt;")
+    return text.replace("<![", "<! [")
 
 
 class _Reader(HTMLParser):
@@ -31,6 +45,7 @@ class _Reader(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.meta = Meta()
         self._silent: list[str] = []
+        self._silent_names: Counter[str] = Counter()
         self._title: list[str] | None = None
         self._heading: list[str] | None = None
         self._path: list[tuple[int, str]] = []
@@ -46,8 +61,10 @@ class _Reader(HTMLParser):
             self._title = []
         elif tag in _SILENT:
             self._silent.append(tag)
+            self._silent_names[tag] += 1
         elif self._silent and tag == "body":
             self._silent.clear()  # a head that was never closed
+            self._silent_names.clear()
         elif not self._silent:
             self._begin(tag)
 
@@ -70,14 +87,21 @@ class _Reader(HTMLParser):
             self.meta.title = " ".join("".join(self._title).split()) or None
             self._title = None
         elif tag in _SILENT:
-            while tag in self._silent:
-                self._silent.pop()
+            self._unsilence(tag)
         elif not self._silent and tag in _HEADINGS and self._heading is not None:
             self._open(_HEADINGS[tag], " ".join("".join(self._heading).split()))
         elif not self._silent and tag in _BLOCKS:
             self._break()
             if tag in _MARKERS:
                 self._words = []  # an item or a row without text
+
+    def _unsilence(self, tag: str) -> None:
+        """The innermost element of the name ends, and all that was left open in it."""
+        while self._silent_names[tag]:
+            ended = self._silent.pop()
+            self._silent_names[ended] -= 1
+            if ended == tag:
+                return
 
     def handle_data(self, data: str) -> None:
         if self._title is not None:
@@ -98,12 +122,14 @@ class _Reader(HTMLParser):
     def _about(self, attrs: dict[str, str]) -> None:
         name, content = attrs.get("name", "").lower(), attrs.get("content", "").strip()
         if attrs.get("rel", "").lower() == "canonical":
-            self.meta.url = attrs.get("href", "").strip() or None
+            self.meta.url = self.meta.url or attrs.get("href", "").strip() or None
         elif name == "rag-id":
-            self.meta.id = content or None
+            self.meta.id = self.meta.id or content or None
+        elif name == "rag-tenant" and not content:
+            raise Unreadable("rag-tenant: name one, or leave the element out")
         elif name == "rag-tenant":
-            self.meta.tenant = content or None
-        elif name == "rag-roles":
+            self.meta.tenant = self.meta.tenant or content
+        elif name == "rag-roles" and self.meta.roles is None:
             self.meta.roles = tuple(role.strip() for role in content.split(",") if role.strip())
 
     def _break(self) -> None:

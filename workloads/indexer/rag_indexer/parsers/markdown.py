@@ -6,19 +6,20 @@ from ..documents import Line, Parsed, Section
 from . import front_matter
 
 LONGEST_MARKED_LINE = 10_000
-"""Longer lines are taken as they are: the patterns below take more than proportional time."""
+"""Longer lines are taken as they are: nobody marked them up by hand."""
 
-_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
+# None of these looks at a character more than a fixed number of times: a line of spaces or stars costs its length.
+_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+")
 _UNDERLINE = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-_TABLE_RULE = re.compile(r"\s*\|?(?:\s*:?-{2,}:?\s*\|)+\s*:?-*:?\s*$")
+_TABLE_RULE = re.compile(r"\|?(?:[ \t]*+:?-{2,}+:?[ \t]*+\|)++[ \t]*+:?-*+:?")
 _RULE = re.compile(r" {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$")
 _INLINE = (
     (re.compile(r"!?\[([^\]\[]*)\]\([^()\s]*(?:\s+\"[^\"]*\")?\)"), r"\1"),  # links and images: their text
     (re.compile(r"!?\[([^\]\[]+)\]\[[^\]]*\]"), r"\1"),
-    (re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1"), r"\2"),
-    (re.compile(r"(?<![\w*])\*(?=[^\s*])(.+?)(?<=[^\s*])\*(?![\w*])"), r"\1"),
-    (re.compile(r"(?<!\w)_(?=\S)(.+?)(?<=\S)_(?!\w)"), r"\1"),
+    (re.compile(r"(\*\*|__)(?=\S)((?:(?!\1).)++)(?<=\S)\1"), r"\2"),
+    (re.compile(r"(?<![\w*])\*(?=[^\s*])([^*]++)(?<=\S)\*(?![\w*])"), r"\1"),
+    (re.compile(r"(?<!\w)_(?=\S)((?:[^_]|(?<=\w)_(?=\w))++)(?<=\S)_(?!\w)"), r"\1"),
     (re.compile(r"`([^`]+)`"), r"\1"),
     (re.compile(r"\\([\\`*_{}\[\]()#+\-.!|>])"), r"\1"),
 )
@@ -64,11 +65,11 @@ class _Reader:
         elif fence:
             self._fence = fence.group(1)
         elif heading := _HEADING.match(line):
-            self._open(len(heading.group(1)), _plain(heading.group(2)))
+            self._open(len(heading.group(1)), _plain(_without_closing_marks(line[heading.end() :])))
         elif (underline := _UNDERLINE.match(line)) and self._lines and _is_text(self._lines[-1].text):
             title = self._lines.pop().text
             self._open(1 if underline.group(1)[0] == "=" else 2, title.strip())
-        elif _TABLE_RULE.match(line) or _RULE.match(line):
+        elif _TABLE_RULE.fullmatch(line.strip()) or _RULE.match(line):
             self._lines.append(Line(number, ""))
         else:
             self._lines.append(Line(number, _plain(line)))
@@ -87,6 +88,13 @@ class _Reader:
         if any(line.text.strip() for line in self._lines):
             self._sections.append(Section(tuple(title for _, title in self._path), tuple(self._lines)))
         self._lines = []
+
+
+def _without_closing_marks(title: str) -> str:
+    """`Two ##` is called "Two", `C#` is called "C#"."""
+    title = title.rstrip()
+    bare = title.rstrip("#")
+    return bare.rstrip() if not bare or bare[-1].isspace() else title
 
 
 def _is_text(line: str) -> bool:
