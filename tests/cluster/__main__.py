@@ -20,6 +20,7 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     report = Report(quiet=options.quiet)
     signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
     try:
         _run(options, report)
     except BenchError as error:

@@ -22,6 +22,7 @@ def main(arguments: list[str]) -> int:
     """Run the demonstration; returns the exit status."""
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
     screen = Screen()
     place = Place(options.cluster, dict(os.environ), _images(options.cluster))
     try:
