@@ -26,6 +26,7 @@ def source(text: str, tenant: str = "default", **fields: Any) -> dict[str, Any]:
         "document_id": "d1",
         "chunk_id": "c1",
         "tenant": tenant,
+        "roles": ["*"],
         "text": text,
         "title": "T",
         "heading": "",
@@ -69,7 +70,10 @@ def answering(*payloads: dict[str, Any]) -> Handler:
 
 
 class Script:
-    """A double of a generator that plays its steps: text is said, numbers are slept, exceptions raised, `...` hangs."""
+    """A double of a generator that plays its steps.
+
+    Text is said, numbers are slept, events awaited, exceptions raised; `...` hangs.
+    """
 
     def __init__(self, *steps: Any) -> None:
         self.steps = steps
@@ -83,7 +87,9 @@ class Script:
             for step in self.steps:
                 if isinstance(step, BaseException):
                     raise copy.copy(step)  # a shared one would collect the tracebacks of all
-                if step is ...:
+                if isinstance(step, asyncio.Event):
+                    await step.wait()
+                elif step is ...:
                     await asyncio.Event().wait()
                 elif isinstance(step, int | float):
                     await asyncio.sleep(step)

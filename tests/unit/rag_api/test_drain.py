@@ -17,7 +17,7 @@ from rag_contract.environment import ApiEnvironment
 
 from .doubles import Script, answering, found, source
 from .doubles import store as store_double
-from .harness import KEY, Folder, events, names, revision, serving
+from .harness import KEY, Folder, events, names, revision, serving, until
 
 
 def _playing(*steps: Any) -> Seams:
@@ -26,13 +26,20 @@ def _playing(*steps: Any) -> Seams:
 
 async def test_a_stream_that_ends_in_time_is_finished(folder: Folder, tmp_path: Path) -> None:
     folder.serve(revision())
-    seams = _playing("first ", 0.4, "last", Piece("", "stop"))
-    async with store_double(answering(source("x"))) as url, serving(tmp_path, url, seams=seams, drain_seconds=5) as api:
+    may_end = asyncio.Event()
+    seams = _playing("first ", may_end, "last", Piece("", "stop"))
+    async with (
+        store_double(answering(source("x"))) as url,
+        serving(tmp_path, url, seams=seams, drain_seconds=60) as api,
+    ):
         async with api.stream("Anything?") as response:
             await response.content.readuntil(b"first")
             api.host.handle_exit(signal.SIGTERM, None)
             ready = await api.send("GET", "/ready")
-            late = await api.ask("Anything?")
+            asked = asyncio.create_task(api.ask("Anything?"))
+            await until(lambda: len(api.application.drain.active) == 2)
+            may_end.set()
+            late = await asked
             rest = (await response.content.read()).decode()
         assert (503, "close") == (ready.status, ready.headers["connection"])
         assert ["draining"] == [check["name"] for check in ready.json["checks"] if not check["ok"]]
@@ -59,11 +66,11 @@ async def test_at_the_deadline_a_stream_ends_with_an_error_that_says_ask_again(f
 @pytest.mark.parametrize("force", [False, True])
 async def test_the_process_stops_by_signal(folder: Folder, tmp_path: Path, force: bool) -> None:
     """The real program: a request that is at work at SIGTERM is answered; a second SIGTERM waits for nothing."""
-    asked = asyncio.Event()
+    asked, may_answer = asyncio.Event(), asyncio.Event()
 
     async def slow(_request: web.Request) -> web.Response:
         asked.set()
-        await asyncio.sleep(30 if force else 0.5)
+        await asyncio.wait_for(may_answer.wait(), 30)
         return web.json_response(found(source("Anything goes here.")))
 
     folder.serve(revision())
@@ -86,16 +93,20 @@ async def test_the_process_stops_by_signal(folder: Folder, tmp_path: Path, force
             async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client:
                 headers = {"x-api-key": KEY}
                 request = asyncio.create_task(_status(client, headers))
-                await asyncio.wait_for(asked.wait(), 5)
+                await asyncio.wait_for(asked.wait(), 20)
                 process.send_signal(signal.SIGTERM)
                 if force:
-                    await asyncio.sleep(0.1)
+                    await _draining(client)
                     process.send_signal(signal.SIGTERM)
-                    await asyncio.wait_for(process.wait(), 3)
+                    await asyncio.wait_for(
+                        process.wait(), 15
+                    )  # the store would answer after 30 s, the drain end after 20
                     request.cancel()
                 else:
-                    assert await asyncio.wait_for(request, 5) == 200
-                    assert await asyncio.wait_for(process.wait(), 5) == 0
+                    await _draining(client)
+                    may_answer.set()
+                    assert await asyncio.wait_for(request, 15) == 200
+                    assert await asyncio.wait_for(process.wait(), 15) == 0
         finally:
             if process.returncode is None:
                 process.kill()
@@ -122,8 +133,17 @@ async def _status(client: aiohttp.ClientSession, headers: dict[str, str]) -> int
         return response.status
 
 
+async def _draining(client: aiohttp.ClientSession) -> None:
+    """Returns when the process says that it is going: only then it has taken the first signal."""
+    while True:
+        async with client.get("/ready") as response:
+            if any(c["name"] == "draining" and not c["ok"] for c in (await response.json()).get("checks", ())):
+                return
+        await asyncio.sleep(0.01)
+
+
 async def _port(output: asyncio.StreamReader) -> int:
-    while line := await asyncio.wait_for(output.readline(), 10):
+    while line := await asyncio.wait_for(output.readline(), 30):
         if b"running on" in line:
             return int(line.split(b"127.0.0.1:")[1].split(b" ")[0])
     raise AssertionError("the API did not start")

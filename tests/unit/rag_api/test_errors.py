@@ -1,6 +1,8 @@
 """Every refusal has our body, the right status, and nothing in it that is not the client's business."""
 
 import asyncio
+import itertools
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,17 @@ async def _redirect(_request: web.Request) -> web.Response:
     raise web.HTTPFound("http://127.0.0.1:9/elsewhere")
 
 
+async def _endless(request: web.Request) -> web.StreamResponse:
+    """A body whose length is not said. Its end would be far off."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    with suppress(ConnectionError):
+        for _ in range(200):
+            await response.write(b" " * 65_536)
+        await response.write(b'{"result": {"points": []}}')
+    return response
+
+
 def _refusing(status: int) -> Handler:
     async def handler(_request: web.Request) -> web.Response:
         return web.json_response({"status": {"error": CANARY}}, status=status)
@@ -145,6 +158,9 @@ def _refusing(status: int) -> Handler:
         (_redirect, 502, "UPSTREAM_ERROR"),
         (answering({"document_id": CANARY}), 502, "UPSTREAM_ERROR"),
         (answering(source(CANARY, tenant="somebody-else")), 502, "UPSTREAM_ERROR"),
+        (answering(source(CANARY, roles=["board"])), 502, "UPSTREAM_ERROR"),
+        (answering(source(CANARY, roles=[])), 502, "UPSTREAM_ERROR"),
+        (_endless, 502, "UPSTREAM_ERROR"),
     ],
 )
 async def test_what_the_store_does_wrong(
@@ -216,12 +232,15 @@ async def test_a_bug_is_500_and_its_text_stays_here(folder: Folder, tmp_path: Pa
 
 async def test_more_requests_than_slots_are_shed(folder: Folder, tmp_path: Path) -> None:
     folder.serve(revision())
-    seams = Seams(generators={"Extractive": Script(0.4, Piece("done", "stop"))})
+    free = asyncio.Event()
+    seams = Seams(generators={"Extractive": Script(free, Piece("done", "stop"))})
     limits: dict[str, Any] = {"max_concurrent_requests": 2, "queue_timeout_milliseconds": 50}
     async with store_double(answering(source("x"))) as url, serving(tmp_path, url, seams=seams, **limits) as api:
-        answers = await asyncio.gather(*(api.ask("Anything?") for _ in range(6)))
+        asked = [asyncio.create_task(api.ask("Anything?")) for _ in range(6)]
+        shed = [await each for each in itertools.islice(asyncio.as_completed(asked), 4)]
+        free.set()
+        answers = await asyncio.gather(*asked)
         assert [200] * 2 + [503] * 4 == sorted(answer.status for answer in answers)
-        shed = [answer for answer in answers if answer.status == 503]
         assert {"CONCURRENCY_LIMIT"} == {answer.code for answer in shed}
         assert {"1"} == {answer.headers["retry-after"] for answer in shed}
         assert (await api.ask("Anything?")).status == 200

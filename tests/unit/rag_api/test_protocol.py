@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 from rag_api.protocol import MAX_HEAD_BYTES, BoundedProtocol
 
 from .harness import Api, Folder, serving
@@ -52,6 +53,19 @@ async def test_a_kept_connection_may_rest_and_a_second_head_is_bounded_too(folde
             await reader.readexactly(int(head.split(b"content-length: ")[1].split(b"\r\n")[0]))
             await asyncio.sleep(0.4)
         writer.write(b"GET /hea")
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+
+@pytest.mark.parametrize("crumb", [b"\r\n", b"the rest of a body"])
+async def test_crumbs_do_not_keep_a_connection_for_ever(folder: Folder, tmp_path: Path, crumb: bytes) -> None:
+    async with serving(tmp_path, NOWHERE, protocol=Hurried) as api:
+        reader, writer = await _connect(api)
+        length = b"content-length: 1000\r\n" if crumb.strip() else b""
+        writer.write(b"GET /health HTTP/1.1\r\nhost: x\r\n" + length + b"\r\n")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        await reader.readexactly(int(head.split(b"content-length: ")[1].split(b"\r\n")[0]))
+        writer.write(crumb)
         assert await asyncio.wait_for(reader.read(), 5) == b""
         writer.close()
 

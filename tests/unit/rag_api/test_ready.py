@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from rag_api.readiness import UPSTREAM_SECONDS
 from rag_contract.identity import IndexIdentity
 from rag_contract.reports import ModelsCurrent, ReadyReport
 
@@ -87,6 +88,20 @@ async def test_a_refused_key_of_the_store_is_named(store: Store, folder: Folder,
     async with serving(tmp_path, store.url, qdrant_key="wrong") as api:
         assert "refused this API's key" in _failing(await api.send("GET", "/ready"))["collections"]
         assert "wrong" not in (await api.send("GET", "/version")).body.decode()
+
+
+async def test_a_store_that_hangs_is_named_before_a_probe_gives_up(folder: Folder, tmp_path: Path) -> None:
+    @web.middleware
+    async def hang(request: web.Request, handler: Any) -> Any:
+        await asyncio.sleep(60)
+
+    folder.serve(revision())
+    async with store_double(answering(), middlewares=(hang,)) as url, serving(tmp_path, url) as api:
+        async with asyncio.timeout(8):  # the store's own patience ends after 10 s
+            answer = await api.send("GET", "/ready")
+    assert {"vector_store", "collections"} == set(_failing(answer))
+    assert "did not answer within 1.5 s" in _failing(answer)["vector_store"]
+    assert UPSTREAM_SECONDS < 2
 
 
 async def test_probes_ask_the_store_at_most_once_a_second(folder: Folder, tmp_path: Path) -> None:

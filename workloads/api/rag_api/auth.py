@@ -22,11 +22,15 @@ _CHALLENGE = ((b"www-authenticate", b'Bearer realm="rag-api"'),)
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A known client. `filter` is the Qdrant filter, as JSON, that every query of this client carries."""
+    """A known client. `filter` is the Qdrant filter, as JSON, that every query of this client carries.
+
+    `readers` are the roles of which a document must name one.
+    """
 
     key_id: str
     tenant: str
     roles: tuple[str, ...]
+    readers: frozenset[str]
     filter: bytes
 
     @classmethod
@@ -37,7 +41,7 @@ class Principal:
             {"key": payload.TENANT, "match": {"value": tenant}},
             {"key": payload.ROLES, "match": {"any": readers}},
         ]
-        return cls(key_id, tenant, tuple(roles), orjson.dumps({"must": conditions}))
+        return cls(key_id, tenant, tuple(roles), frozenset(readers), orjson.dumps({"must": conditions}))
 
 
 class Open:

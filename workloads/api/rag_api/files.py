@@ -24,9 +24,17 @@ class WatchedFile:
         return changed
 
     def read(self) -> bytes:
-        """The content. Raises OSError, also when it is larger than two MiB."""
-        with self.path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        """The content. Raises OSError, and ValueError when it is larger than two MiB.
+
+        A file that is there but could not be read, as when the process has no file descriptor left, counts as changed
+        until it can be: otherwise a key that was taken away would stay good.
+        """
+        try:
+            with self.path.open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
+        except OSError:
+            self._first = self._seen is not None
+            raise
         if len(content) > MAX_BYTES:
-            raise OSError(f"{self.path.name} is larger than {MAX_BYTES} bytes")
+            raise ValueError(f"it is larger than {MAX_BYTES} bytes")
         return content

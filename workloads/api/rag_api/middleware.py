@@ -84,10 +84,10 @@ class Gateway:
         self, context: RequestContext, handler: Handler, scope: Scope, receive: Receive, answer: "_Answer"
     ) -> None:
         context.task = asyncio.current_task()
-        if self._drain.closed:
-            raise Draining("This pod is being stopped. Ask again.", retry_after=1)
+        self._refuse_when_closed()
         self._admission.identify(context, scope)
         body = await read_body(scope, receive)
+        self._refuse_when_closed()  # a body may take its time
         self._drain.enter(context)
         watcher = asyncio.create_task(_watch(context, receive, answer))
         try:
@@ -95,6 +95,10 @@ class Gateway:
         finally:
             watcher.cancel()
             self._drain.leave(context)
+
+    def _refuse_when_closed(self) -> None:
+        if self._drain.closed:
+            raise Draining("This pod is being stopped. Ask again.", retry_after=1)
 
 
 async def _watch(context: RequestContext, receive: Receive, answer: "_Answer") -> None:

@@ -1,7 +1,8 @@
 """Whether this pod may be sent requests, check by check. Cached, so that probes are cheap; never an answer per probe."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal
 
 from rag_contract.reports import ReadyCheck, ReadyReport
 
@@ -13,6 +14,8 @@ from .releases import ReleaseStore
 from .retriever import Qdrant
 
 CACHE_SECONDS = 1.0
+UPSTREAM_SECONDS = 1.5
+"""Less than the two seconds after which a probe gives up: a store that hangs must be named, not guessed."""
 
 
 class Readiness:
@@ -54,7 +57,11 @@ class Readiness:
             table = self._releases.loaded.hash if self._releases.loaded else ""
             if self._cached and self._cached[0] == table and self._clock() - self._cached[1] < CACHE_SECONDS:
                 return self._cached[2]
-            checks = (await self._vector_store(), await self._collections_right())
+            checks = tuple(
+                await asyncio.gather(
+                    _in_time("vector_store", self._vector_store()), _in_time("collections", self._collections_right())
+                )
+            )
             self._cached = (table, self._clock(), checks)
             return checks
 
@@ -76,3 +83,12 @@ class Readiness:
                 problems.append(f"Collection {revision.index.collection}: {error.message}")
         message = " ".join(sorted(filter(None, problems)))
         return ReadyCheck(name="collections", ok=not message, message=message)
+
+
+async def _in_time(name: Literal["vector_store", "collections"], check: Coroutine[Any, Any, ReadyCheck]) -> ReadyCheck:
+    try:
+        async with asyncio.timeout(UPSTREAM_SECONDS):
+            return await check
+    except TimeoutError:
+        message = f"The vector store did not answer within {UPSTREAM_SECONDS} s."
+        return ReadyCheck(name=name, ok=False, message=message)

@@ -1,7 +1,7 @@
 """Reads from Qdrant's REST API over pooled connections: no client library on the hot path.
 
-The tenant filter of the caller is part of every query, and what comes back is checked against it once more: a store
-that ignored the filter is an error, not a leak.
+The filter of the caller's tenant and roles is part of every query, and what comes back is checked against it once more:
+a store that ignored the filter is an error, not a leak.
 """
 
 from typing import Any, NamedTuple, Protocol
@@ -18,7 +18,7 @@ from .auth import Principal
 from .errors import ApiError, NotReady, RetrievalTimeout, UpstreamError, UpstreamRateLimited
 from .text import visible
 
-_INCLUDE = orjson.Fragment(orjson.dumps({"include": [*payload.READ, payload.TENANT]}))
+_INCLUDE = orjson.Fragment(orjson.dumps({"include": [*payload.READ, payload.TENANT, payload.ROLES]}))
 _MAX_ANSWER_BYTES = 8 * 1024 * 1024
 
 
@@ -45,6 +45,7 @@ class _Payload(msgspec.Struct, gc=False):
     document_id: str
     chunk_id: str
     tenant: str
+    roles: list[str]
     text: str
     title: str = ""
     heading: str | None = ""
@@ -157,9 +158,19 @@ class Qdrant:
         ) as response:
             if response.status != 200:
                 raise self._refused(response.status)
-            if (response.content_length or 0) > _MAX_ANSWER_BYTES:
-                raise self._wrong("bad_answer", "The vector store's answer is too large.")
+            return await self._content(response)
+
+    async def _content(self, response: aiohttp.ClientResponse) -> bytes:
+        """The body, bounded whether or not its length was said beforehand."""
+        said = response.content_length
+        if said is not None and said <= _MAX_ANSWER_BYTES and "content-encoding" not in response.headers:
             return await response.read()
+        content = bytearray()
+        while part := await response.content.readany():
+            content += part
+            if len(content) > _MAX_ANSWER_BYTES:
+                raise self._wrong("bad_answer", "The vector store's answer is too large.")
+        return bytes(content)
 
     def _refused(self, status: int) -> ApiError:
         if status == 404:
@@ -178,8 +189,8 @@ class Qdrant:
 
     def _source(self, point: _Point, principal: Principal) -> Source:
         found = point.payload
-        if found.tenant != principal.tenant:
-            raise self._wrong("filter_ignored", "The vector store ignored the tenant filter.")
+        if found.tenant != principal.tenant or principal.readers.isdisjoint(found.roles):
+            raise self._wrong("filter_ignored", "The vector store ignored the filter of this API key.")
         return Source(
             document_id=visible(found.document_id),
             chunk_id=visible(found.chunk_id),
