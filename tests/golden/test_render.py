@@ -144,11 +144,10 @@ def test_a_lost_child_and_a_changed_one_are_put_right(tmp_path: Path) -> None:
 
 
 def test_what_is_no_longer_wanted_is_named(tmp_path: Path) -> None:
-    folder, _ = settled(tmp_path)
-    store = "  vectorStore:\n    external: {url: 'http://store.example:6333'}\n---"
-    text = rendered(new().replace("---", store, 1), folder)
-    assert "# would be deleted: StatefulSet faq-qdrant\n" in text
-    assert "# would be deleted: Service faq-qdrant\n" in text
+    _, found = settled(tmp_path)
+    two = objects(rendered(new().replace("spec:\n", "spec:\n  api: {replicas: 2}\n", 1)))
+    budget = stored(next(o for o in two if o["kind"] == "PodDisruptionBudget"))
+    assert "# would be deleted: PodDisruptionBudget faq-api\n" == rendered(new(), write(tmp_path, [*found, budget]))
 
 
 def test_another_ones_objects_are_not_taken(tmp_path: Path) -> None:

@@ -73,13 +73,9 @@ def test_a_store_that_does_not_start_is_freed(rare: Kube) -> None:
     rare.wait_condition("rare", "VectorStoreReady", "True", 120)
 
 
-def test_the_store_can_move_out(rare: Kube) -> None:
-    """The budget goes with the second replica, the server with its Services."""
-    external: Json = {"external": {"url": "http://store.example:6333"}, "qdrant": None}
-    edit(rare, vectorStore=external, api={"replicas": 1})
+def test_a_budget_goes_with_the_second_replica(rare: Kube) -> None:
+    edit(rare, api={"replicas": 1})
     gone(rare, "poddisruptionbudget", "rare-api")
-    gone(rare, "statefulset", "rare-qdrant")
-    gone(rare, "service", "rare-qdrant")
 
 
 def test_an_event_that_comes_again_is_counted(rare: Kube) -> None:

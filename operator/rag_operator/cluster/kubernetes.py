@@ -136,6 +136,8 @@ class KubernetesCluster:
                 if not error.is_conflict:
                     raise
                 live = await self._existing(desired)
+                if not _is_shown(live, desired):
+                    return await self._take_back(desired, live)
             else:
                 self._absorb(body, quiet=True)  # new: nobody else can have changed it before
                 return body
@@ -165,6 +167,15 @@ class KubernetesCluster:
         if owners and not _ours(body, owners[0]["uid"]):
             raise ApiError(409, "NameTaken", f"{kind.kind} {metadata['name']} exists and is not ours")
         return {**body, "apiVersion": kind.api_version, "kind": kind.kind}
+
+    async def _take_back(self, desired: Json, live: Json) -> Json:
+        """Label and owner first. The rest was built without seeing this object: the next pass sees it."""
+        metadata = desired["metadata"]
+        mine = {"uid": live["metadata"]["uid"]} | {key: metadata[key] for key in ("labels", "ownerReferences")}
+        kind = kinds.kind_of(desired)
+        body = await self._client.merge_patch(kind, metadata["namespace"], metadata["name"], {"metadata": mine})
+        self._absorb(body)
+        return body
 
     async def delete(self, live: Json) -> None:
         """Delete this object if it is still the one that we saw."""
@@ -291,6 +302,13 @@ def _ours(obj: Json, uid: str) -> bool:
     """Controlled by this very RagService; or controlled by nobody, but made by us: somebody took the owner away."""
     owner = controller_uid(obj)
     return owner == uid or (owner is None and bool(applied_by(obj, names.FIELD_MANAGER)))
+
+
+def _is_shown(live: Json, desired: Json) -> bool:
+    """Label and owner say that it belongs to the same service: only the caches are late."""
+    there, wanted = live["metadata"], desired["metadata"]
+    label = (there.get("labels") or {}).get(names.LABEL_SERVICE)
+    return label == wanted["labels"][names.LABEL_SERVICE] and controller_uid(live) == controller_uid(desired)
 
 
 def _digest(body: Any) -> str:

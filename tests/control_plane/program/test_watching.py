@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 import yaml
+from rag_operator import names
 from rag_operator.program import serve
 from rag_operator.runtime import login as logins
 from rag_operator.runtime.supervise import Supervisor
@@ -166,6 +167,26 @@ def test_the_state_is_told_to_loopback_only(served: tuple[Kube, Running]) -> Non
     assert 1 == state["caches"]["RagService"]["objects"]
     assert "Answer from the sources" not in body  # names and versions, no content
     assert 404 == running.get("/debug/state", running.metrics_port)[0]
+
+
+def test_children_are_taken_back_whatever_they_cannot_become(served: tuple[Kube, Running]) -> None:
+    """A StatefulSet's claim template cannot change, so the operator must see the live one before it applies its own.
+
+    This API server lets only those give an object an owner who may delete it: the reason for such rights of the operator.
+    """
+    kube, _ = served
+    kube.patch("RagService", "faq", {"spec": {"vectorStore": {"qdrant": {"storage": {"size": "20Gi"}}}}})
+    stripped = {"metadata": {"labels": {names.LABEL_SERVICE: None}, "ownerReferences": None}}
+    places = [
+        ("StatefulSet", "faq-qdrant"),
+        *((kind, "faq-api") for kind in ("Deployment", "Service", "ServiceAccount")),
+    ]
+    for kind, name in places:
+        kube.patch(kind, name, stripped)
+    wait_for("their labels", lambda: set(places) <= set(kube.children("faq")), 20)
+    for place in places:
+        (owner,) = kube.children("faq")[place]["metadata"]["ownerReferences"]
+        assert (True, "RagService") == (owner["controller"], owner["kind"])
 
 
 # -- health --------------------------------------------------------------------------------------------------------
