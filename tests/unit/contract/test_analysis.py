@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import tracemalloc
 import unicodedata
 from typing import Literal
 
@@ -174,3 +175,15 @@ def test_terms_match_when_no_mark_contradicts(asked: Term, written: Term, expect
 
 def test_a_very_long_word_is_cut_and_costs_no_more() -> None:
     assert len(terms("x" * 100_000)[0].kept) == 64
+
+
+def test_what_is_remembered_of_very_long_words_stays_small() -> None:
+    """The words of all questions are remembered; those that nobody writes must not fill the memory."""
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(100):
+            terms(f"{number}" + "x" * 100_000)
+        assert tracemalloc.get_traced_memory()[0] - before < 1_000_000
+    finally:
+        tracemalloc.stop()

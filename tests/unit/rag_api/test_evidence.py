@@ -1,5 +1,7 @@
 """The rule by which the extractive runtime answers or refuses, and what it makes of the sentences."""
 
+import tracemalloc
+
 import pytest
 from rag_api.generator import Job, evidence
 from rag_api.generator.extractive import Extractive
@@ -90,6 +92,19 @@ def test_a_question_of_asking_words_alone_keeps_them() -> None:
     assert ["allowed"] == [word.kept for word in evidence.content_words("What is allowed?")]
     assert ["parking"] == [word.kept for word in evidence.content_words("Is parking allowed?")]
     assert not evidence.content_words("???")
+
+
+def test_a_long_heading_is_not_remembered_once_per_sentence() -> None:
+    """Chunks are remembered by the hundred; one of them with six long headings took megabytes."""
+    heading = " > ".join(" ".join(f"word{level}{n}" for n in range(40)) for level in range(6))
+    text = "".join(f"The answer number {n} is short. " for n in range(200))
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        assert len(evidence.sentences(text, heading, "A title of its own")) == 200
+        assert tracemalloc.get_traced_memory()[0] - before < 500_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_nothing_is_found_in_nothing() -> None:

@@ -47,6 +47,18 @@ async def _unused(_scope: Scope, _receive: Receive, _send: Send) -> None:
     raise AssertionError
 
 
+class Slow(Server):
+    """A double of the server's side: the body arrives when the drain is over."""
+
+    def __init__(self, drain: Drain) -> None:
+        super().__init__(gone=False)
+        self._drain = drain
+
+    async def receive(self) -> Message:
+        self._drain.closed = True
+        return await super().receive()
+
+
 async def _run(server: Server) -> list[str]:
     """A handler that answers and then has a little more to do; what became of it."""
     seen: list[str] = []
@@ -75,6 +87,18 @@ async def test_the_end_of_the_response_is_no_client_that_left() -> None:
     server = Server(gone=False)
     assert await _run(server) == ["finished"]
     assert [200] == [message["status"] for message in server.sent if message["type"] == "http.response.start"]
+
+
+async def test_a_body_that_comes_after_the_drain_starts_no_work() -> None:
+    async def handler(_context: RequestContext, _body: bytes, _send: Send) -> None:
+        raise AssertionError
+
+    metrics, drain = Metrics(), Drain(lambda: 0.0)
+    admission = Admission(Open(), RateLimit(0, lambda: 0.0), Slots(1, 1.0), metrics)
+    server = Slow(drain)
+    await Gateway(_unused, {"/query": handler}, admission, drain, metrics)(dict(SCOPE), server.receive, server.send)
+    assert [503] == [message["status"] for message in server.sent if message["type"] == "http.response.start"]
+    assert b"DRAINING" in server.sent[-1]["body"]
 
 
 async def test_a_client_that_has_left_stops_the_work() -> None:

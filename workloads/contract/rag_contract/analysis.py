@@ -29,6 +29,8 @@ FOLDED_WEIGHT = 0.3
 """Shares of a question's word with marks; together they weigh as much as a word without marks."""
 
 _MAX_WORD = 64
+_MAX_SPELLING = 256
+"""Characters of a word that are looked at: enough for `_MAX_WORD`, and what is remembered of a word stays small."""
 _MARKS = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff"  # combining marks that NFC could not compose
 _WORD = re.compile(rf"\d+(?:[.,:/]\d+)+|(?:[^\W_][{_MARKS}]*)+(?:['\u2019][^\W\d_]+)?")
 _POSSESSIVE = re.compile(r"['\u2019]s$")
@@ -82,7 +84,7 @@ def encode_query(text: str) -> SparseVector:
 def terms(text: str) -> tuple[Term, ...]:
     """The content words in order, with repetitions: stop words dropped, English plurals reduced."""
     composed = unicodedata.normalize("NFC", text)
-    words = [_word(spelt) for spelt in _WORD.findall(composed)]
+    words = [_word(spelt[:_MAX_SPELLING]) for spelt in _WORD.findall(composed)]
     vietnamese = sum([word.evidence for word in words]) > 0
     unmarked = vietnamese and not any(word.marked for word in words)
     stops = _STOPS_UNMARKED if unmarked else _STOPS_VIETNAMESE if vietnamese else _STOPS_ENGLISH

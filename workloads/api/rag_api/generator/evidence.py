@@ -41,22 +41,41 @@ _ASKING = frozenset(f"{_ASKING_ENGLISH} {_ASKING_VIETNAMESE}".split())
 
 
 class Sentence(NamedTuple):
-    """One sentence of a source. `kept` and `folded` hold its own words, `all_*` also those of what stands above it."""
+    """One sentence of a source. What stands above it is shared by the sentences of its chunk, not copied into each."""
 
     text: str
-    kept: frozenset[str]
-    folded: frozenset[str]
-    all_kept: frozenset[str]
-    all_folded: frozenset[str]
+    own: "Words"
+    above: "Words"
+    asked: "Words"
     asks: bool
 
     def has(self, word: Term) -> bool:
         """Whether the sentence itself has the word of a question, marks compared as `Term.matches` does."""
-        return _has(word, self.kept, self.folded)
+        return self.own.have(word)
 
     def covers(self, word: Term) -> bool:
         """Whether the sentence has the word, or its context does."""
-        return _has(word, self.all_kept, self.all_folded)
+        return self.own.have(word) or self.above.have(word) or self.asked.have(word)
+
+
+class Words(NamedTuple):
+    """The words of a text, as they are written and without marks; one set where there are none."""
+
+    kept: frozenset[str]
+    folded: frozenset[str]
+
+    @classmethod
+    def of(cls, found: Sequence[Term]) -> "Words":
+        """Those of a text."""
+        kept = frozenset(word.kept for word in found)
+        folded = frozenset(word.folded for word in found)
+        return cls(kept, kept if kept == folded else folded)
+
+    def have(self, word: Term) -> bool:
+        """Whether one of them is the word of a question."""
+        if word.kept == word.folded:
+            return word.folded in self.folded
+        return word.kept in self.kept or word.folded in self.kept
 
 
 class Evidence(NamedTuple):
@@ -115,32 +134,17 @@ def content_words(question: str) -> tuple[Term, ...]:
 @lru_cache(maxsize=512)
 def sentences(text: str, heading: str, title: str) -> tuple[Sentence, ...]:
     """The sentences of one chunk. Cached, because the same chunks answer many questions; a pure function of its input."""
-    above = terms(f"{title}\n{heading}")
+    above = Words.of(terms(f"{title}\n{heading}"))
+    nothing = Words.of(())
     result: list[Sentence] = []
-    asked: tuple[Term, ...] = ()
+    asked = nothing
     for start, end in split(text):
         sentence = text[start:end]
-        own = terms(sentence)
-        everything = (*own, *above, *asked)
+        own = Words.of(terms(sentence))
         asks = sentence.rstrip("\"'”’»)*_ ").endswith("?")
-        result.append(
-            Sentence(
-                text=sentence,
-                kept=frozenset(word.kept for word in own),
-                folded=frozenset(word.folded for word in own),
-                all_kept=frozenset(word.kept for word in everything),
-                all_folded=frozenset(word.folded for word in everything),
-                asks=asks,
-            )
-        )
-        asked = own if asks else ()
+        result.append(Sentence(sentence, own, above, asked, asks))
+        asked = own if asks else nothing
     return tuple(result)
-
-
-def _has(word: Term, kept: frozenset[str], folded: frozenset[str]) -> bool:
-    if word.kept == word.folded:
-        return word.folded in folded
-    return word.kept in kept or word.folded in kept
 
 
 def _units(words: Sequence[Term], among: Sequence[Sentence]) -> list[Unit]:
