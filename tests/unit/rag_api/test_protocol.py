@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from rag_api.protocol import MAX_HEAD_BYTES, BoundedProtocol
 
-from .harness import Api, Folder, serving
+from .doubles import answering, source
+from .doubles import store as store_double
+from .harness import KEY, Api, Folder, revision, serving
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -67,6 +69,25 @@ async def test_crumbs_do_not_keep_a_connection_for_ever(folder: Folder, tmp_path
         await reader.readexactly(int(head.split(b"content-length: ")[1].split(b"\r\n")[0]))
         writer.write(crumb)
         assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+
+async def test_a_client_that_would_rather_speak_another_protocol_is_answered_in_this_one(
+    folder: Folder, tmp_path: Path
+) -> None:
+    folder.serve(revision())
+    body = b'{"question": "Is text here?\\r\\nUpgrade: x"}'
+    head = (
+        b"POST /query HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nhttp2-settings: AAA\r\n"
+        b"content-type: application/json\r\nx-api-key: " + KEY.encode() + b"\r\ncontent-length: %d\r\n\r\n" % len(body)
+    )
+    async with store_double(answering(source("text"))) as url, serving(tmp_path, url) as api:
+        reader, writer = await _connect(api)
+        for _ in range(2):
+            writer.write(head + body)
+            answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            await reader.readexactly(int(answer.split(b"content-length: ")[1].split(b"\r\n")[0]))
         writer.close()
 
 

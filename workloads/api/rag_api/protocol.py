@@ -5,6 +5,7 @@ httptools collects a request's head without a bound of its own, in size or time.
 """
 
 import asyncio
+import re
 import socket
 from typing import Any
 
@@ -14,6 +15,7 @@ MAX_HEAD_BYTES = 32 * 1024
 HEAD_SECONDS = 10.0
 UNTAKEN_SECONDS = 30.0
 
+_UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=[ \t]*:)", re.IGNORECASE)
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -52,7 +54,8 @@ class BoundedProtocol(HttpToolsProtocol):
         Whatever arrives when no request is at work counts as one, an empty line or the rest of a body that nobody
         wanted: uvicorn has just stopped its own clock for it.
         """
-        super().data_received(data)
+        at_rest = self.cycle is None or self.cycle.response_complete
+        super().data_received(_without_upgrade(data) if self._in_head or at_rest else data)
         at_rest = self.cycle is not None and self.cycle.response_complete
         if not (self._in_head or at_rest) or self.transport.is_closing():
             return
@@ -80,3 +83,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """The head with its wish for another protocol renamed; a server may ignore it, and this one speaks no other.
+
+    httptools would drop the body of such a request. Java's client sends the wish with each first one.
+    """
+    end = data.find(b"\r\n\r\n")
+    head = data if end < 0 else data[:end]
+    return _UPGRADE.sub(b"x-asked", head) + data[len(head) :]
