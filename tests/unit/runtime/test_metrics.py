@@ -3,7 +3,6 @@
 import pytest
 from rag_operator.runtime.metrics import Metrics, result_of
 
-
 ENDS = {
     "ok": (200, 201),
     "gone": (404,),
