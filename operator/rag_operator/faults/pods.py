@@ -7,7 +7,7 @@ from typing import Final
 
 from ..api.reasons import Reason
 from ..observed import Notices, Pod
-from .words import RESTARTED, Fault, Json, recent, said
+from .words import GRACE, RESTARTED, SLOW_START, Fault, Json, recent, said
 
 PULL_REASONS: Final = frozenset(
     {"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
@@ -60,7 +60,7 @@ def pod_fault(pod: Pod, now: datetime, notices: Notices = ()) -> Fault | None:
 def probe_fault(pods: Iterable[Pod], now: datetime, notices: Notices) -> Fault | None:
     """A pod that runs and is not ready, in the words of its failing probe."""
     for pod in sorted(pods, key=lambda pod: pod.name):
-        if not pod.running or pod.ready or recent(_started(pod.raw.get("status") or {}), now):
+        if not pod.running or pod.ready or _just_started(pod.raw.get("status") or {}, now):
             continue
         words = _noted(notices, pod, ("Unhealthy",))
         if words:
@@ -179,6 +179,12 @@ def _missing(pod: Pod, text: str) -> Fault | None:
 def _not_started(pod: Pod, text: str) -> Fault:
     if "OOM-killed" in text:
         return _out_of_memory(pod)
+    if "subPath" in text:
+        return Fault(
+            Reason.DocumentsMissing,
+            f"Pod {pod.name} cannot start: the path of its documents is not on the volume ({said(text)}). Correct the path in"
+            " spec.index.documents, or make that folder.",
+        )
     return Fault(Reason.StartFailed, f"Pod {pod.name} cannot start: {said(text)}. Correct what the node refuses.")
 
 
@@ -201,11 +207,12 @@ def _out_of_memory(pod: Pod) -> Fault:
     )
 
 
-def _started(status: Json) -> str | None:
+def _just_started(status: Json, now: datetime) -> bool:
+    """A probe may fail for a while: longer before it was answered for the first time."""
     for container in status.get("containerStatuses") or ():
-        started: str | None = ((container.get("state") or {}).get("running") or {}).get("startedAt")
-        return started
-    return None
+        since = ((container.get("state") or {}).get("running") or {}).get("startedAt")
+        return recent(since, now, GRACE if container.get("started") else SLOW_START)
+    return False
 
 
 def _noted(notices: Notices, pod: Pod, reasons: tuple[str, ...]) -> str:

@@ -13,6 +13,8 @@ Json = Mapping[str, Any]
 MAX_MESSAGE = 512
 GRACE = timedelta(seconds=3)
 """A volume is made, a pod placed, a probe answered within this time; until then waiting for it is no fault."""
+SLOW_START = timedelta(seconds=8)
+"""A container may take this long to answer for the first time."""
 RESTARTED = timedelta(seconds=10)
 """A container that was started anew this recently has not outlived what ended the one before it."""
 
@@ -78,7 +80,7 @@ def _ends_of(pod: Pod) -> list[datetime | None]:
     ]
     for container in status.get("containerStatuses") or ():
         started = ((container.get("state") or {}).get("running") or {}).get("startedAt")
-        ends += [_end(started, GRACE), _end(started, RESTARTED)]
+        ends += [_end(started, limit) for limit in (GRACE, SLOW_START, RESTARTED)]
     return ends
 
 

@@ -13,6 +13,8 @@ from ..observed import Json, Observed, Pod, PodAnswer, Refusal
 from ..releases import Plan
 
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
+KEY_REFUSED = "refused this API's key"
+"""Of the API's own words about its vector store."""
 
 
 class Verdict(NamedTuple):

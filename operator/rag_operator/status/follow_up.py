@@ -7,7 +7,7 @@ from .. import names
 from ..api import Reason
 from ..faults import first_fault, ripe_in
 from ..observed import Json, Observed, Pod, PodAnswer
-from .facts import FALSE, TRUE, UNDER_WAY, Facts
+from .facts import FALSE, KEY_REFUSED, TRUE, UNDER_WAY, Facts
 
 
 def missing_collection(answers: Mapping[str, PodAnswer]) -> bool:
@@ -18,7 +18,8 @@ def missing_collection(answers: Mapping[str, PodAnswer]) -> bool:
 
 
 def _failing_names(answer: PodAnswer) -> set[str]:
-    return {check.name for check in answer.checks if not check.ok}
+    """The failing checks. A store that refuses the key hides its collections: nothing is known to be missing."""
+    return {check.name for check in answer.checks if not check.ok and KEY_REFUSED not in check.message}
 
 
 def secret_reported_missing(observed: Observed, answers: Mapping[str, PodAnswer], now: datetime) -> bool:

@@ -5,7 +5,7 @@ from ..api import Reason
 from ..faults import Fault, controller_fault, short
 from ..observed import Json, Pod, PodAnswer, finished
 from ..releases import index_result, rebuilt_otherwise
-from .facts import FALSE, TRUE, UNKNOWN, Facts, Verdict, fault_verdict, is_suspended
+from .facts import FALSE, KEY_REFUSED, TRUE, UNKNOWN, Facts, Verdict, fault_verdict, is_suspended
 
 
 def index_ready(facts: Facts) -> Verdict:
@@ -34,6 +34,8 @@ def index_ready(facts: Facts) -> Verdict:
 
 def _collection_wrong(facts: Facts, said: str) -> Verdict:
     """Building it again heals a loss, but not documents that have changed under the same name."""
+    if KEY_REFUSED in said:
+        return Verdict(FALSE, Reason.VectorStoreUnauthorized, f"{said} Whether the collection is whole cannot be seen.")
     index = facts.plan.index
     result = rebuilt_otherwise(facts.observed, index, facts.plan.verified)
     if result is None or index is None:

@@ -4,10 +4,7 @@ from .. import names
 from ..api import Reason
 from ..faults import Fault, claim_fault, controller_fault, growth_fault, held_fault
 from ..observed import Json
-from .facts import FALSE, TRUE, UNKNOWN, Facts, Verdict, fault_verdict, is_suspended, ratio
-
-KEY_REFUSED = "refused this API's key"
-"""Of the API's own words about its vector store."""
+from .facts import FALSE, KEY_REFUSED, TRUE, UNKNOWN, Facts, Verdict, fault_verdict, is_suspended, ratio
 
 
 def spec_valid(facts: Facts) -> Verdict:

@@ -56,6 +56,11 @@ def unscheduled(message: str) -> Json:
             "exec: x",
         ),
         (waiting("RunContainerError", "no such user"), Reason.StartFailed, "no such user"),
+        (
+            waiting("CreateContainerConfigError", "failed to create subPath directory"),
+            Reason.DocumentsMissing,
+            "index.documents",
+        ),
         (waiting("CreateContainerConfigError", "couldn't find key k in Secret ns/s"), Reason.SecretKeyMissing, '"s"'),
         (
             waiting("CreateContainerConfigError", "couldn't find key k in ConfigMap ns/c"),

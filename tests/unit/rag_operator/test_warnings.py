@@ -68,7 +68,7 @@ def test_a_probe_that_fails_says_its_answer() -> None:
     assert found is not None
     assert found.reason is Reason.ProbeFailing
     assert "statuscode: 503" in found.message
-    assert probe_fault([pod(**UNREADY)], START + timedelta(seconds=1), said) is None
+    assert probe_fault([pod(**UNREADY)], START + timedelta(seconds=7), said) is None
     assert probe_fault([pod_of(running_pod("p", "qdrant"))], LATER, said) is None
 
 
@@ -133,7 +133,7 @@ def test_the_end_of_a_grace_is_waited_for() -> None:
     assert ripe_in([], [claim], START + timedelta(seconds=1)) == pytest.approx(2.1)
     assert ripe_in([], [claim], LATER) is None
     assert ripe_in([pod(**UNREADY)], [], START + timedelta(seconds=1)) == pytest.approx(2.1)
-    assert ripe_in([pod(**UNREADY)], [], START + timedelta(seconds=5)) == pytest.approx(5.1)
+    assert ripe_in([pod(**UNREADY)], [], START + timedelta(seconds=5)) == pytest.approx(3.1)
     assert ripe_in([pod_of(running_pod("p", "api"))], [], START) is None
 
 
