@@ -96,7 +96,7 @@ class Informer:
         self._index: Index[Key] = Index(index)
         self._page_size = page_size
         self._watch_seconds = watch_seconds
-        self._backoff = backoff or Backoff(first=0.5, cap=30.0)
+        self._backoff = backoff or Backoff(first=0.5, cap=8.0)  # a server that is back is noticed in 8 s
         self._objects: dict[Key, Json] = {}
         self._version = 0
         self._talks = False

@@ -1,0 +1,81 @@
+"""Prints the figures of the control loop. `make bench-control`; about ten minutes.
+
+    python -m tests.bench.control [--objects N] [--rest SECONDS] [--only NAME ...]
+
+A control plane of its own with controllers; pods are doubles, no container runs. The load, the doubles and the operator share
+the machine's cores with the API server, in the runs with the operator as in those without it.
+"""
+
+import argparse
+import asyncio
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+from rag_operator.runtime import login
+from rag_operator.runtime.client import Client
+
+from tests.cluster.fixtures import Cluster, new_control_plane
+from tests.cluster.settings import from_environment
+
+from . import bare, measures
+from .measures import Figures
+from .nodes import nodes
+from .stage import ROOT, SPACE, Operator, births, running
+
+BARE_SERVICES = 250
+
+
+async def measure(plane: Cluster, folder: Path, objects: int, rest: float) -> None:
+    """All figures, in the order in which they need each other."""
+    figures = Figures()
+    async with Client(login.load(str(plane.kubeconfig))) as client:
+        await client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}})
+        document = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a.md": "# A\n\nText."}}
+        await client.create({**document, "metadata": {"name": "documents", "namespace": SPACE}})
+        with running(Operator(plane, folder, "first")) as operator:
+            await measures.leading(operator)
+            async with births(client) as seen:
+                run = await measures.converge(plane, client, operator, seen, objects)
+        bodies = [
+            body
+            for body in await bare.dump(client, "load", "bare")
+            if body["metadata"]["name"] < f"bare{BARE_SERVICES:05}"
+        ]
+        created = await bare.write_back(client, bodies, apply=False)
+        await measures.remove(client, bodies)
+        applied = await bare.write_back(client, bodies, apply=True)
+        await measures.remove(client, bodies)
+        figures.rate(run, objects, applied, created)
+        async with nodes(client):
+            with running(Operator(plane, folder, "second", resync_seconds=str(max(30.0, rest * 0.8)))) as operator:
+                await measures.leading(operator)
+                await measures.all_ready(client, objects)
+                await measures.at_rest(plane, operator, figures, rest)
+                async with births(client) as seen:
+                    await measures.small(plane, client, seen, figures, run.children)
+                    await measures.batch(client, seen, figures, applied, run.children)
+            await measures.restart(plane, folder, figures)
+            await measures.fail_over(plane, client, folder, figures)
+
+
+def main() -> int:
+    """Run them; 0 when all could be taken."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--objects", type=int, default=1000, metavar="N", help="RagServices (1000)")
+    parser.add_argument("--rest", type=float, default=600, metavar="SECONDS", help="how long to watch rest (600)")
+    args = parser.parse_args()
+    print(f"{os.cpu_count()} cores, Python {platform.python_version()}, {args.objects} RagServices\n")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        with new_control_plane(from_environment(os.environ), path / "plane", controllers=True) as plane:
+            plane.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
+            plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+            asyncio.run(measure(plane, path, args.objects, args.rest))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

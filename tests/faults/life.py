@@ -1,0 +1,191 @@
+"""What a service lives through in these tests: create, change, delete; and how its end is compared with an undisturbed one's."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rag_operator import names
+
+from tests.cluster.fixtures import Cluster
+from tests.control_plane.reconcile.harness import Json, Kube, NodeDouble, rag_service, until
+from tests.control_plane.reconcile.test_crash import end_state, served
+
+from .proxy import Fault, FaultProxy
+
+EVERYTHING = os.environ.get("FAULTS") == "all"
+"""All plans instead of the selection that every test run takes."""
+CHANGE: Json = {
+    "spec": {
+        "prompt": {"version": "answer-v2", "system": "Be brief."},
+        "index": {"version": "docs-2"},
+        "api": {"limits": {"maxConcurrentRequests": 16}},
+    }
+}
+"""New prompt, new index and new settings: children are made, changed and deleted."""
+QUIET_SECONDS = 1.5
+
+
+class NodesDouble(NodeDouble):
+    """Double of the nodes for all services of a namespace: every pod runs and is ready, every index Job ends well."""
+
+    def __init__(self, kube: Kube) -> None:
+        super().__init__(kube, "")
+        self._namespace = kube
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.1):
+            pods = self._namespace.send("GET", self._namespace.path("Pod"))[1]["items"]
+            for pod in pods:
+                if pod["status"].get("phase") == "Pending" and names.LABEL_SERVICE in pod["metadata"]["labels"]:
+                    self._service = pod["metadata"]["labels"][names.LABEL_SERVICE]
+                    self._run_pod(pod)
+            here = {pod["metadata"]["name"] for pod in pods}
+            for gone in [name for name in self._doubles if name not in here]:
+                self._doubles.pop(gone).close()
+
+
+class Process:
+    """`rag-operator run` behind a proxy. `kill` may be called from any thread."""
+
+    def __init__(self, proxy: FaultProxy, namespace: str, folder: Path, **settings: str) -> None:
+        self.log = folder / "operator.log"
+        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("RAG_OPERATOR_")}
+        self._environment |= {
+            "KUBECONFIG": str(proxy.kubeconfig(folder / "proxy.kubeconfig")),
+            "RAG_OPERATOR_NAMESPACE": namespace,
+            "RAG_OPERATOR_LEADER_ELECTION": "false",
+            "RAG_OPERATOR_METRICS_PORT": "0",
+            "RAG_OPERATOR_HEALTH_PORT": "0",
+            **{f"RAG_OPERATOR_{name.upper()}": value for name, value in settings.items()},
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self.killed = threading.Event()
+        self.starts = 0
+
+    def start(self) -> None:
+        """Start it anew."""
+        self.killed.clear()
+        self.starts += 1
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-m", "rag_operator", "run"]
+            self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        """SIGKILL; returns when the process is gone."""
+        self._end(signal.SIGKILL)
+        self.killed.set()
+
+    def stop(self) -> None:
+        """SIGTERM."""
+        self._end(signal.SIGTERM)
+
+    @property
+    def runs(self) -> bool:
+        """It has not ended by itself."""
+        return self._process is not None and self._process.poll() is None
+
+    def _end(self, number: int) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(timeout=20)
+
+
+@dataclass
+class World:
+    """One namespace, its operator, and the proxy between."""
+
+    kube: Kube
+    proxy: FaultProxy
+    process: Process
+
+    def create(self, service: str) -> None:
+        """Declare a service."""
+        self.kube.create("RagService", rag_service(service))
+
+    def change(self, service: str) -> None:
+        """Declare something else."""
+        self.kube.patch("RagService", service, CHANGE)
+
+    def served(self, services: Sequence[str], revision: int, seconds: float = 60.0) -> None:
+        """Wait until all are Ready with this revision."""
+        until(lambda: all(served(self.kube, service, revision) for service in services), seconds)
+
+    def quiet(self, seconds: float = QUIET_SECONDS) -> None:
+        """Wait until the operator has written nothing for a while."""
+
+        def still() -> bool:
+            count = len(self.proxy.writes)
+            time.sleep(seconds)
+            return len(self.proxy.writes) == count
+
+        until(still, 60)
+
+
+@contextmanager
+def world(plane: Cluster, kube: Kube, folder: Path, **settings: str) -> Iterator[World]:
+    """A running operator behind a proxy, and doubles of the nodes."""
+    proxy = FaultProxy(plane).start()
+    process = Process(proxy, kube.namespace, folder, **settings)
+    proxy.kill = process.kill
+    with NodesDouble(kube):
+        process.start()
+        try:
+            yield World(kube, proxy, process)
+        finally:
+            process.stop()
+            proxy.stop()
+
+
+@dataclass
+class Reference:
+    """An undisturbed life, in steps: the writes of each, and the state and counts after it."""
+
+    writes: list[list[str]] = field(default_factory=list)
+    states: list[dict[str, Json]] = field(default_factory=list)
+    counts: list[Counter[str]] = field(default_factory=list)
+
+    def take(self, world: World, service: str) -> None:
+        """A step has ended: record it."""
+        world.quiet()
+        sent = [write.what for write in world.proxy.sent(service)][self._sent :]
+        self._sent += len(sent)
+        self.writes.append(list(dict.fromkeys(sent)))
+        self.states.append(end_state(world.kube, service))
+        self.counts.append(world.proxy.made(service))
+
+    _sent: int = 0
+
+
+def plans(whats: Sequence[str], faults: Sequence[Fault]) -> list[tuple[str, Fault]]:
+    """Every write with every fault, or in the selection every write with one, and every fault with some.
+
+    The refresh of a pod's volumes is left out: it is not written when the pod has seen the new table by itself.
+    """
+    whats = [what for what in whats if not what.startswith("patch pods")]
+    if EVERYTHING:
+        return [(what, fault) for what in whats for fault in faults]
+    return [(what, faults[number % len(faults)]) for number, what in enumerate(whats)]
+
+
+def same_end(world: World, services: Sequence[str], reference: Reference, step: int) -> None:
+    """Each has the end state of the undisturbed one, was made once and is left alone."""
+    expected = reference.states[step]
+
+    def all_equal() -> bool:
+        return all(end_state(world.kube, service) == expected for service in services)
+
+    try:
+        until(all_equal, 20)
+    except AssertionError:
+        for service in services:
+            assert end_state(world.kube, service) == expected, service
+    for service in services:
+        assert world.proxy.made(service) == reference.counts[step], service

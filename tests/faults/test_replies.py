@@ -1,0 +1,55 @@
+"""Each write of create and change is refused, throttled, torn off, or applied without a reply, once: the end is the same."""
+
+import pytest
+
+from tests.control_plane.reconcile.harness import until
+
+from .life import Reference, World, plans, same_end
+from .proxy import Fault, Rule
+
+pytestmark = pytest.mark.control_plane
+FAULTS = (Fault.CONFLICT, Fault.TOO_MANY, Fault.INTERNAL, Fault.UNAVAILABLE, Fault.RESET, Fault.LOST)
+IN_FLIGHT_SECONDS = 0.1
+"""What was sent at the same moment as the write that was refused."""
+
+
+def test_of_a_creation(stage: World, reference: Reference) -> None:
+    chosen = plans(reference.writes[0], FAULTS)
+    rules = [Rule(f"new{number:03}", what, fault) for number, (what, fault) in enumerate(chosen)]
+    stage.proxy.rules.extend(rules)
+    for rule in rules:
+        stage.create(rule.service)
+    stage.served([rule.service for rule in rules], 1, 120)
+    until(lambda: all(rule.done for rule in rules))
+    stage.quiet()
+    assert stage.process.starts == 1
+    assert stage.process.runs
+    same_end(stage, [rule.service for rule in rules], reference, 0)
+
+
+def test_of_a_change(stage: World, reference: Reference) -> None:
+    chosen = plans(reference.writes[1], FAULTS)
+    rules = [Rule(f"change{number:03}", what, fault) for number, (what, fault) in enumerate(chosen)]
+    services = [rule.service for rule in rules]
+    for service in services:
+        stage.create(service)
+    stage.served(services, 1, 120)
+    stage.quiet()
+    stage.proxy.rules.extend(rules)
+    for service in services:
+        stage.change(service)
+    stage.served(services, 2, 120)
+    until(lambda: all(rule.done for rule in rules))
+    stage.quiet()
+    assert stage.process.runs
+    same_end(stage, services, reference, 1)
+
+
+def test_retry_after_is_obeyed(stage: World, reference: Reference) -> None:
+    """One write is answered 429 with Retry-After 1: nothing at all is sent to the server for that second."""
+    rule = Rule("slow", "apply services -api", Fault.TOO_MANY)
+    stage.proxy.rules.append(rule)
+    stage.create("slow")
+    stage.served(["slow"], 1)
+    later = [moment - rule.at for moment in stage.proxy.arrived if moment > rule.at + IN_FLIGHT_SECONDS]
+    assert min(later) >= 1.0 - IN_FLIGHT_SECONDS
