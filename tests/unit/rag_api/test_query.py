@@ -6,7 +6,7 @@ import pytest
 
 from .conftest import Store
 from .harness import REFUSAL, Folder, revision, serving
-from .questions import ANSWERED, REFUSED
+from .questions import ANSWERED, REFUSED, UNTUNED_ANSWERED, UNTUNED_REFUSED
 
 
 async def test_the_handbook_answers(store: Store, folder: Folder, tmp_path: Path) -> None:
@@ -30,6 +30,21 @@ async def test_what_the_handbook_does_not_say_is_refused(store: Store, folder: F
             assert (answer["answer"], answer["finish_reason"], answer["citations"]) == (REFUSAL, "refused", []), (
                 question
             )
+
+
+async def test_questions_that_the_rule_was_not_tuned_by_fare_no_worse(
+    store: Store, folder: Folder, tmp_path: Path
+) -> None:
+    """What the rule really does: it refuses half of what it could answer, and guesses at one question in seven."""
+    folder.serve(revision(chunks=store.chunks))
+    async with serving(tmp_path, store.url, qdrant_key=store.key) as api:
+        answers = {question: (await api.ask(question)).json for question, _ in UNTUNED_ANSWERED}
+        right = [question for question, expected in UNTUNED_ANSWERED if expected in answers[question]["answer"]]
+        wrong = [each["answer"] for each in answers.values() if each["finish_reason"] != "refused"]
+        guessed = [q for q in UNTUNED_REFUSED if (await api.ask(q)).json["finish_reason"] != "refused"]
+    assert len(wrong) == len(right), "an answer that is not the right one"
+    assert len(right) >= 14
+    assert len(guessed) <= 4, guessed
 
 
 async def test_the_answer_has_the_fields_and_headers_of_the_contract(
