@@ -114,7 +114,7 @@ class Start:
             yield Running(process, log, metrics, health)
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(timeout=20)
+            process.wait(timeout=40)
 
     def _version(self) -> dict[str, str]:
         """A distribution's record that is found before the installed one: the same code under another version."""

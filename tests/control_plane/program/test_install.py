@@ -87,12 +87,12 @@ def test_another_version_of_the_operator_restarts_no_child(program_plane: Cluste
     kube.create("RagService", rag_service("faq"))
     with NodeDouble(kube, "faq"):
         with Start(account, tmp_path, scope).running():
-            wait_for("Ready", lambda: kube.condition("faq")[0] == "True", 60)
+            wait_for("Ready", lambda: kube.condition("faq")[0] == "True", 120)
         children, pods = kube.children("faq"), {p["metadata"]["uid"] for p in kube.list("Pod", "faq")}
         assert children
         assert pods
         with Start(account, tmp_path, scope, version="99.0.0").running() as newer:
-            wait_for("the newer one's first pass", lambda: settled(newer), 40)
+            wait_for("the newer one's first pass", lambda: settled(newer), 90)
             assert 1 == newer.value("rag_operator_build_info", version="99.0.0")
             writes = newer.metrics()["rag_operator_writes"].samples
             assert {"Lease"} == {s.labels["kind"] for s in writes if s.labels["result"] == "ok" and s.value}
@@ -122,7 +122,7 @@ def test_the_namespaced_mode_works_in_its_namespace_only(
         account = login(program_plane, kube.namespace, tmp_path)
         scope = {**IMAGES, "RAG_OPERATOR_NAMESPACE": kube.namespace}
         with NodeDouble(kube, "faq"), Start(account, tmp_path, scope).running() as running:
-            wait_for("Ready", lambda: kube.condition("faq")[0] == "True", 60)
+            wait_for("Ready", lambda: kube.condition("faq")[0] == "True", 120)
             assert {} == elsewhere.children("faq")
             assert 0 == running.value("rag_operator_api_requests_total", code="403")
         elsewhere.close()

@@ -43,7 +43,7 @@ def bind(plane: Cluster, namespace: str, user: str, role: str) -> Account:
 def test_each_may_what_the_name_says(program_plane: Cluster, space: str, person: Person, through: str) -> None:
     ours = through == "our role"
     account = bind(program_plane, space, f"one-{person.name}", person.role if ours else person.aggregated)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not account.can("list", SERVICES):  # a controller aggregates roles, and the API server's cache follows
         assert time.monotonic() < deadline, "the role has no effect"
         time.sleep(0.2)

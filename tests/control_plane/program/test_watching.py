@@ -47,7 +47,7 @@ def served(program_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> 
         scope = {**SCOPE, "RAG_OPERATOR_NAMESPACE": namespace, "RAG_OPERATOR_LEASE_NAMESPACE": OPERATOR_NAMESPACE}
         account = login(program_plane, OPERATOR_NAMESPACE, folder)
         with NodeDouble(kube, "faq"), Start(account, folder, scope).running() as running:
-            wait_for("Ready", lambda: kube.condition("faq")[0] == "True", 60)
+            wait_for("Ready", lambda: kube.condition("faq")[0] == "True", 120)
             yield kube, running
         kube.close()
 
@@ -183,7 +183,7 @@ def test_children_are_taken_back_whatever_they_cannot_become(served: tuple[Kube,
     ]
     for kind, name in places:
         kube.patch(kind, name, stripped)
-    wait_for("their labels", lambda: set(places) <= set(kube.children("faq")), 20)
+    wait_for("their labels", lambda: set(places) <= set(kube.children("faq")), 60)
     for place in places:
         (owner,) = kube.children("faq")[place]["metadata"]["ownerReferences"]
         assert (True, "RagService") == (owner["controller"], owner["kind"])
@@ -204,7 +204,7 @@ async def operator(program_plane: Cluster, space: str, tmp_path: Path) -> AsyncI
     running = asyncio.create_task(serve(settings, access, lambda: datetime.now(UTC), supervisor))
     yield supervisor, f":{port}"
     supervisor.stop()
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, 30)
 
 
 async def get(url: str) -> tuple[int, Any]:
@@ -218,7 +218,7 @@ async def get(url: str) -> tuple[int, Any]:
 
 async def healthy(port: str) -> None:
     """Wait until it is."""
-    for _ in range(200):
+    for _ in range(600):
         if (await get(f"http://127.0.0.1{port}/healthz"))[0] == 200:
             return
         await asyncio.sleep(0.1)
