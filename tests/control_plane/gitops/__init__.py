@@ -1,0 +1,1 @@
+"""Delivery from Git beside the operator, on a real API server."""

@@ -1,0 +1,1 @@
+"""config/gitops: what delivery tools make of a status."""
