@@ -65,12 +65,16 @@ def test_a_child_without_its_label_is_taken_back(rare: Kube, kind: str) -> None:
 
 def test_a_store_that_does_not_start_is_freed(rare: Kube) -> None:
     """The StatefulSet's controller waits for ever for a pod of an earlier template: the operator deletes it."""
+
+    def store(wanted: str, ready: str) -> bool:
+        pod = rare.get("pod", "rare-qdrant-0") or {"spec": {"containers": [{"image": ""}]}, "status": {}}
+        conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}
+        return wanted in pod["spec"]["containers"][0]["image"] and conditions.get("Ready") == ready
+
     edit(rare, vectorStore={"qdrant": {"image": "registry.invalid/none:1"}})
-    wait_for(
-        "the broken pod", lambda: "registry.invalid" in str((rare.get("pod", "rare-qdrant-0") or {}).get("spec")), 60
-    )
+    wait_for("the broken pod", lambda: store("registry.invalid", "False"), 60)
     edit(rare, vectorStore={"qdrant": {"image": None}})
-    rare.wait_condition("rare", "VectorStoreReady", "True", 120)
+    wait_for("a pod of the good image", lambda: store("qdrant", "True"), 60)
 
 
 def test_a_budget_goes_with_the_second_replica(rare: Kube) -> None:
@@ -79,15 +83,16 @@ def test_a_budget_goes_with_the_second_replica(rare: Kube) -> None:
 
 
 def test_an_event_that_comes_again_is_counted(rare: Kube) -> None:
-    """It was suspended before: the second time is at least half a minute later."""
-    edit(rare, suspend=True)
-    rare.wait_condition("rare", "Suspended", "True", 20)
+    """At most every half minute: until then it is suspended and resumed."""
 
     def counted() -> bool:
+        for suspend, status in ((False, "False"), (True, "True")):
+            edit(rare, suspend=suspend)
+            rare.wait_condition("rare", "Suspended", status, 20)
         events = rare.list("events.events.k8s.io")
         return any(e.get("reason") == "Suspended" and (e.get("series") or {}).get("count", 0) > 1 for e in events)
 
-    wait_for("an Event with a count", counted, 20)
+    wait_for("an Event with a count", counted, 60, pause=5)
 
 
 def test_a_lost_lease_is_made_anew(operator: Kube) -> None:
