@@ -3,7 +3,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-PYTHON  ?= python3
+# The system's own Python where there is one: on Debian 12 it is the Python of the images.
+PYTHON  ?= $(firstword $(wildcard /usr/bin/python3.11) python3)
 CLUSTER ?= bench
 PARTS   ?= all
 VENV    := .venv

@@ -12,14 +12,15 @@ LONGEST_MARKED_LINE = 10_000
 _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+")
 _UNDERLINE = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-_TABLE_RULE = re.compile(r"\|?(?:[ \t]*+:?-{2,}+:?[ \t]*+\|)++[ \t]*+:?-*+:?")
+_TABLE_RULE = re.compile(r"\|?(?:[ \t]*+:?-{2,}+:?[ \t]*+\|)+[ \t]*+:?-*+:?")
 _RULE = re.compile(r" {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$")
 _INLINE = (
     (re.compile(r"!?\[([^\]\[]*)\]\([^()\s]*(?:\s+\"[^\"]*\")?\)"), r"\1"),  # links and images: their text
     (re.compile(r"!?\[([^\]\[]+)\]\[[^\]]*\]"), r"\1"),
-    (re.compile(r"(\*\*|__)(?=\S)((?:(?!\1).)++)(?<=\S)\1"), r"\2"),
-    (re.compile(r"(?<![\w*])\*(?=[^\s*])([^*]++)(?<=\S)\*(?![\w*])"), r"\1"),
-    (re.compile(r"(?<!\w)_(?=\S)((?:[^_]|(?<=\w)_(?=\w))++)(?<=\S)_(?!\w)"), r"\1"),
+    # `(?=(x))\1` takes x without giving back: a possessive group, which CPython before 3.11.5 matches wrongly (gh-106052).
+    (re.compile(r"(\*\*|__)(?=\S)(?=((?:(?!\1).)+))\2(?<=\S)\1"), r"\2"),
+    (re.compile(r"(?<![\w*])\*(?=[^\s*])(?=([^*]+))\1(?<=\S)\*(?![\w*])"), r"\1"),
+    (re.compile(r"(?<!\w)_(?=\S)(?=((?:[^_]|(?<=\w)_(?=\w))+))\1(?<=\S)_(?!\w)"), r"\1"),
     (re.compile(r"`([^`]+)`"), r"\1"),
     (re.compile(r"\\([\\`*_{}\[\]()#+\-.!|>])"), r"\1"),
 )
