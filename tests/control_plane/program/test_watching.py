@@ -43,6 +43,8 @@ def served(program_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> 
     with new_namespace(program_plane, "served") as namespace:
         kube = Kube(program_plane, namespace)
         kube.create("ConfigMap", config_map("documents"))
+        # Its name is taken: the operator's own create is refused, so that a refusal has been counted.
+        kube.create("Secret", {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "faq-client-key"}})
         kube.create("RagService", rag_service("faq"))
         scope = {**SCOPE, "RAG_OPERATOR_NAMESPACE": namespace, "RAG_OPERATOR_LEASE_NAMESPACE": OPERATOR_NAMESPACE}
         account = login(program_plane, OPERATOR_NAMESPACE, folder)
