@@ -58,6 +58,9 @@ class Cluster(Protocol):
     async def touch(self, pod: Pod, mark: str) -> None:
         """Make the kubelet refresh the volumes of this pod at once, by an annotation that says `mark`."""
 
+    def status_due(self, body: Json, desired: Json) -> float:
+        """Seconds until this status should be written; 0 for now."""
+
     async def write_status(self, body: Json, desired: Json) -> bool:
         """Write the status when it differs. True when it was written."""
 
@@ -95,8 +98,11 @@ async def reconcile(key: Key, cluster: Cluster, settings: Settings, clock: Clock
         _forget_missing_secrets(observed, answers, now, cluster)
     facts = status.Facts(observed, plan, problem, tuple(refusals), answers, now)
     reported = status.compute(facts)
-    await _report(cluster, observed.body, reported, now)
-    return _soonest(status.look_again(facts, reported["conditions"][0]["status"]), due_again(observed, plan, age))
+    wait = cluster.status_due(observed.body, reported)
+    if wait == 0:
+        await _report(cluster, observed.body, reported, now)
+    again = status.look_again(facts, reported["conditions"][0]["status"])
+    return _soonest(again, due_again(observed, plan, age), wait or None)
 
 
 async def report_bug(key: Key, cluster: Cluster, error: BaseException, clock: Clock) -> None:

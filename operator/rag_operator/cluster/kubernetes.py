@@ -34,6 +34,7 @@ from .watched import CHILDREN, SERVICE, keeper, key_for
 
 Key = tuple[str, str]
 MAX_REMEMBERED = 65536
+PACE_SECONDS = 0.5
 
 
 class Cache(Protocol):
@@ -64,6 +65,7 @@ class KubernetesCluster:
         self._missing: set[tuple[str, str]] = set()
         self._settled: dict[tuple[str, str], tuple[str, str]] = {}
         self._deleted: dict[str, None] = {}
+        self._written: dict[str, float] = {}
 
     async def close(self) -> None:
         """Close the connections to pods."""
@@ -140,11 +142,13 @@ class KubernetesCluster:
                     return await self._take_back(desired, live)
             else:
                 self._absorb(body, quiet=True)  # new: nobody else can have changed it before
+                self._wrote(desired["metadata"].get("ownerReferences"))
                 return body
-        if not differs(desired, live):
-            return None
         wanted, metadata = _digest(desired), live["metadata"]
         if self._is_settled(metadata["uid"], "", metadata["resourceVersion"], wanted):
+            return None
+        if not differs(desired, live):
+            self._remember_settled(metadata["uid"], "", metadata["resourceVersion"], wanted)
             return None
         body = await self._client.apply(desired)
         metadata = body["metadata"]
@@ -215,6 +219,22 @@ class KubernetesCluster:
         self._made.discard((service_uid, name))
         self._missing.add((service_uid, name))
 
+    def _wrote(self, owners: list[Json] | None) -> None:
+        """Something of this service was just written."""
+        for owner in owners or ():
+            self._written.pop(owner["uid"], None)
+            while len(self._written) >= MAX_REMEMBERED:
+                del self._written[next(iter(self._written))]
+            self._written[owner["uid"]] = _monotonic()
+
+    def status_due(self, body: Json, desired: Json) -> float:
+        """Seconds until this status should be written. Right after a write of ours the controllers of the children answer it
+        with a burst of changes, which is told once; a Ready that turns is told at once."""
+        stored, written = body.get("status") or {}, self._written.get(body["metadata"]["uid"])
+        if written is None or stored == desired or _ready(stored) not in {"", _ready(desired)}:
+            return 0.0
+        return max(0.0, written + PACE_SECONDS - _monotonic())
+
     async def write_status(self, body: Json, desired: Json) -> bool:
         """Apply the status when it differs from the stored one."""
         metadata = body["metadata"]
@@ -237,6 +257,7 @@ class KubernetesCluster:
             return False
         # Whatever else was changed meanwhile and concerns us has another generation.
         self._absorb(answer, quiet=answer["metadata"].get("generation") == metadata.get("generation"))
+        self._wrote([metadata])
         return True
 
     async def event(self, body: Json, kind: str, reason: str, message: str, now: datetime) -> None:
@@ -309,6 +330,11 @@ def _is_shown(live: Json, desired: Json) -> bool:
     there, wanted = live["metadata"], desired["metadata"]
     label = (there.get("labels") or {}).get(names.LABEL_SERVICE)
     return label == wanted["labels"][names.LABEL_SERVICE] and controller_uid(live) == controller_uid(desired)
+
+
+def _ready(status: Json) -> str:
+    """The Ready condition's status; empty when there is none."""
+    return next((str(c["status"]) for c in status.get("conditions") or () if c["type"] == "Ready"), "")
 
 
 def _digest(body: Any) -> str:

@@ -25,7 +25,7 @@ from .measures import Figures
 from .nodes import nodes
 from .stage import ROOT, SPACE, Operator, births, running
 
-BARE_SERVICES = 250
+BARE_SERVICES = 100
 
 
 async def measure(plane: Cluster, folder: Path, objects: int, rest: float) -> None:
@@ -55,7 +55,7 @@ async def measure(plane: Cluster, folder: Path, objects: int, rest: float) -> No
                 await measures.all_ready(client, objects)
                 await measures.at_rest(plane, operator, figures, rest)
                 async with births(client) as seen:
-                    await measures.small(plane, client, seen, figures, run.children)
+                    await measures.small(plane, client, seen, figures, run)
                     await measures.batch(client, seen, figures, applied, run.children)
             await measures.restart(plane, folder, figures)
             await measures.fail_over(plane, client, folder, figures)

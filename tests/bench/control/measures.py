@@ -36,6 +36,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 class Run:
     """One convergence: children per second, and what the operator spent on it."""
 
+    objects: int
     children: int
     rate: float
     writes: float
@@ -94,7 +95,7 @@ async def converge(plane: Cluster, client: Client, operator: Operator, seen: Bir
     count = calls.take()
     reads = sum(number for (verb, _), number in count.items() if verb in {"get", "list"})
     spent = (operator.cpu - cpu) / objects
-    return Run(CHILDREN, CHILDREN * objects / (last - start), writes(count) / objects, reads / objects, spent)
+    return Run(objects, CHILDREN, CHILDREN * objects / (last - start), writes(count) / objects, reads / objects, spent)
 
 
 async def remove(client: Client, bodies: list[Json]) -> None:
@@ -144,23 +145,23 @@ async def at_rest(plane: Cluster, operator: Operator, figures: Figures, rest: fl
     figures.show("  RSS", operator.memory, "MiB", 200)
 
 
-async def small(plane: Cluster, client: Client, seen: Births, figures: Figures, children: int) -> None:
+async def small(plane: Cluster, client: Client, seen: Births, figures: Figures, run: Run) -> None:
     """One object among the settled ones: alone, one field, one fact, one child."""
     alone = []
     for number in range(20):
         service, start = f"solo{number:05}", time.monotonic()
         await client.create(rag_service(service), field_manager="user")
-        await seen.until({service}, children)
+        await seen.until({service}, run.children)
         alone.append(max(seen.at[service].values()) - start)
         await asyncio.sleep(0.3)
     figures.show("one alone: create to last child, p50", statistics.median(alone) * 1000, "ms", 80)
     await asyncio.sleep(15)
-    await healing(client, seen, figures)
-    await edits(client, seen, figures)
+    await healing(client, seen, figures, run.objects)
+    await edits(client, seen, figures, run.objects)
     await budget(plane, client, figures)
 
 
-async def healing(client: Client, seen: Births, figures: Figures) -> None:
+async def healing(client: Client, seen: Births, figures: Figures, objects: int) -> None:
     """A child deleted or edited by hand, a hundred times: seconds until it is as declared."""
     dice, took = random.Random(1), []
     cases: list[tuple[Kind, Callable[[str], str]]] = [
@@ -180,7 +181,7 @@ async def healing(client: Client, seen: Births, figures: Figures) -> None:
     seen.listeners.append(saw)
     for number in range(100):
         kind, name_of = cases[number % len(cases)]
-        name = name_of(f"load{dice.randrange(100):05}")
+        name = name_of(f"load{dice.randrange(objects):05}")
         future = asyncio.get_running_loop().create_future()
         if number % 2:
             stored = await client.get(kind.path(SPACE, name))
@@ -201,11 +202,11 @@ async def healing(client: Client, seen: Births, figures: Figures) -> None:
     figures.show("  p99", percentile(took, 0.99) * 1000, "ms", 60)
 
 
-async def edits(client: Client, seen: Births, figures: Figures) -> None:
+async def edits(client: Client, seen: Births, figures: Figures, objects: int) -> None:
     """One field of the spec changed: until the child that shows it is written (here a new settings ConfigMap)."""
     took = []
     for number in range(30):
-        service = f"load{number + 200:05}"
+        service = f"load{objects - 1 - number:05}"
         before = set(seen.at.get(service, ()))
         await client.merge_patch(
             kinds.RAG_SERVICE, SPACE, service, {"spec": {"api": {"limits": {"requestsPerMinute": 61 + number}}}}

@@ -52,6 +52,15 @@ async def test_apply_gives_up_only_what_is_ours(client: Client, namespace: str) 
     assert {"shared": "2", "theirs": "1"} == body["data"]
 
 
+async def test_an_apply_of_something_new_never_changes_what_exists(client: Client, namespace: str) -> None:
+    made = await client.apply(config_map(namespace, key="1"), only_new=True)
+    assert ["Apply"] == [entry["operation"] for entry in made["metadata"]["managedFields"]]
+    with pytest.raises(ApiError) as caught:
+        await client.apply(config_map(namespace, key="2"), only_new=True)
+    assert caught.value.is_conflict
+    assert {"key": "1"} == (await client.get(CONFIG_MAP.path(namespace, "a")))["data"]
+
+
 async def test_dry_run_stores_nothing(client: Client, namespace: str) -> None:
     await client.apply(config_map(namespace, key="1"), dry_run=True)
     with pytest.raises(ApiError) as caught:

@@ -174,6 +174,9 @@ class World:
         self._write("touch", {"kind": "Pod", "metadata": {"name": pod.name}})
         self.pods[pod.name]["metadata"].setdefault("annotations", {})[names.ANNOTATION_TABLE] = table_hash
 
+    def status_due(self, body: Json, desired: Json) -> float:
+        return 0.0
+
     async def write_status(self, body: Json, desired: Json) -> bool:
         if desired == (body.get("status") or {}):
             return False

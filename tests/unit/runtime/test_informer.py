@@ -255,6 +255,17 @@ async def test_a_write_answered_after_the_deletion_was_seen_is_not_cached() -> N
         await it.becomes()
 
 
+async def test_a_quiet_answer_calls_nobody_and_its_event_is_a_replay() -> None:
+    async with stage("a") as it:
+        ours = it.server.put("b", "ours", silently=True)
+        it.informer.absorb(ours, quiet=True)
+        assert {"a": "old", "b": "ours"} == it.values()
+        it.server.send({"type": "ADDED", "object": ours})
+        it.server.put("c", "after")
+        await eventually("after", lambda: it.values().get("c"))
+        assert ["a", "c"] == [new["metadata"]["name"] for _, new in it.changes if new is not None]
+
+
 async def test_the_deletion_of_an_earlier_object_spares_the_later_one() -> None:
     async with stage("a") as it:
         it.server.remove("a", silently=True)
