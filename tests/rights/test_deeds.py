@@ -34,7 +34,7 @@ def gone(kube: Kube, kind: str, name: str, seconds: float = 30) -> None:
 def rare(module_kube: Kube) -> Kube:
     """A namespace with a ready service that remembers one revision. It was suspended once, and its store did not start at first.
 
-    The StatefulSet's controller waits for ever for a first pod of a template that was bad: the operator deletes it.
+    A pod of a template that was bad goes, be it by the StatefulSet's controller or, where that waits for ever, by the operator.
     """
     service = rag_service(
         "rare", vectorStore={"qdrant": {"storage": {"size": "1Gi"}, "image": "registry.invalid/none:1"}}
