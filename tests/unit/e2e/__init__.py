@@ -1,0 +1,1 @@
+"""The judges of the end-to-end tests, judged."""
