@@ -288,6 +288,24 @@ def user_pod(account: Account, name: str, labels: dict[str, str]) -> None:
     account.cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
 
 
+def test_of_pods_only_those_of_the_store_are_deleted(account: Account) -> None:
+    account_of_pods = {"name": "default", "namespace": account.namespace}
+    account.cluster.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account_of_pods})
+    outcomes = {}
+    for component, service in (("qdrant", "served"), ("api", "served"), ("qdrant", None)):
+        spec = copy.deepcopy(child("Deployment")["spec"]["template"]["spec"])
+        spec.pop("serviceAccountName", None)
+        labels = {"app.kubernetes.io/component": component} | ({"ragserving.dev/service": service} if service else {})
+        metadata = {"name": "doomed", "namespace": account.namespace, "labels": labels}
+        account.cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+        outcomes[component, service] = account.run("delete", "pod", "doomed", "--dry-run=server")
+        account.cluster.kubectl(
+            "delete", "pod", "doomed", f"--namespace={account.namespace}", "--grace-period=0", "--force"
+        )
+    assert [("qdrant", "served")] == [case for case, (ok, _) in outcomes.items() if ok]
+    assert "only Qdrant" in outcomes["api", "served"][1]
+
+
 def test_of_volume_claims_the_size_is_changed(account: Account) -> None:
     for name, labels in (("ours", {"ragserving.dev/service": "served"}), ("theirs", {"app": "bank"})):
         spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
