@@ -34,6 +34,8 @@ _STATUS = """\
 MODEL are what the API pods have confirmed, not what is wished. `kubectl describe` shows every condition.
 
 Wait for a service in a script: `kubectl wait ragservice/handbook --for=condition=Ready --timeout=5m`.
+Health for Argo CD and Flux: `config/gitops`. What keeps a part from running is quoted from pods, controllers and Kubernetes' own
+warnings, seconds after it became a fact; `tests/e2e/states` is the table of what was tried.
 
 ## Conditions
 
