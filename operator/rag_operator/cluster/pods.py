@@ -65,13 +65,17 @@ class PodDoor:
 
     async def _really_ask(self, pod: Pod) -> PodAnswer:
         try:
-            models = ModelsCurrent.model_validate_json(await self.fetch(pod, "/models/current"))
-            checks = () if pod.ready else parse_checks(await self.fetch(pod, "/ready"))
+            # At the same time: a pod whose store does not answer takes its time for the second, and a pass waits for both.
+            told, checks = await asyncio.gather(self.fetch(pod, "/models/current"), self._failing(pod))
+            models = ModelsCurrent.model_validate_json(told)
         except ValidationError:
             return PodAnswer(error="its answer is not one of this operator's API; is spec.api.image right?")
         except (OSError, TimeoutError, aiohttp.ClientError, RuntimeFault) as error:
             return PodAnswer(error=type(error).__name__)
         return PodAnswer(models=models, checks=checks)
+
+    async def _failing(self, pod: Pod) -> tuple[ReadyCheck, ...]:
+        return () if pod.ready else parse_checks(await self.fetch(pod, "/ready"))
 
 
 def parse_checks(body: bytes) -> tuple[ReadyCheck, ...]:
