@@ -29,7 +29,7 @@ from .states.place import Place, Server
 
 pytestmark = pytest.mark.node
 
-SECONDS = 75.0
+SECONDS = 40.0
 SEED = 20261121
 LAG = 1.0
 NAME = "honest"

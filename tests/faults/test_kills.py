@@ -31,7 +31,8 @@ def test_at_every_write_of_a_creation(stage: World, reference: Reference) -> Non
         killed_at(stage, services[-1], what, fault)
     stage.served(services, 1)
     stage.quiet()
-    assert len(services) >= len(reference.writes[0]) >= 14
+    # The refresh of a pod's volumes is in the record only when the pod did not see the table by itself.
+    assert len(services) >= len([what for what in reference.writes[0] if not what.startswith("patch pods")]) >= 14
     same_end(stage, services, reference, 0)
 
 
