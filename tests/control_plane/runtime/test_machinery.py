@@ -18,7 +18,7 @@ from rag_operator.runtime.kinds import CONFIG_MAP, LEASE, NAMESPACE
 from rag_operator.runtime.lease import LeaderElection, LeaseTimes
 from rag_operator.runtime.login import Login, LoginError
 
-from tests.cluster.fixtures import Cluster
+from tests.cluster.fixtures import Cluster, PrivateControlPlane
 from tests.unit.runtime.waiting import eventually
 
 pytestmark = pytest.mark.control_plane
@@ -125,15 +125,25 @@ def value(informer: Informer, namespace: str, name: str) -> str | None:
     return body["data"]["key"] if body else None
 
 
-async def test_a_forgotten_version_is_recognised(client: Client, namespace: str) -> None:
-    async def first_event() -> Json:
-        async for event in client.watch(CONFIG_MAP, namespace, resource_version="1"):
+async def test_a_forgotten_version_is_recognised(private_control_plane: PrivateControlPlane) -> None:
+    """A server that was started anew knows no event from before."""
+    access = login.load(str(private_control_plane.kubeconfig))
+    async with Client(access) as client:
+        first = await client.apply(config_map("default", key="1"))
+        for number in range(20):
+            await client.apply(config_map("default", key=str(number)))
+    await asyncio.to_thread(private_control_plane.stop)
+    await asyncio.to_thread(private_control_plane.start)
+
+    async def first_event(client: Client) -> Json:
+        async for event in client.watch(CONFIG_MAP, "default", resource_version=first["metadata"]["resourceVersion"]):
             return event
         raise AssertionError("the stream ended")
 
-    with pytest.raises(ApiError) as caught:
-        await first_event()
-    assert caught.value.is_gone
+    async with Client(access) as client:
+        with pytest.raises(ApiError) as caught:
+            await first_event(client)
+        assert caught.value.is_gone
 
 
 async def test_the_lead_passes_on(access: Login, namespace: str) -> None:
