@@ -180,6 +180,12 @@ class FaultProxy:
             await self._end.wait()
             self._cut("", b"")
             await runner.cleanup()
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+        # A TLS connection is closed by the turns of the loop after its session's end, not by the end itself.
+        await asyncio.sleep(0.3)
 
     @asynccontextmanager
     async def _upstream(self) -> AsyncIterator[aiohttp.ClientSession]:
