@@ -1,28 +1,16 @@
 """A control plane with controllers for the fault tests alone; each module has a namespace and an operator of its own on it."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.cluster.fixtures import Cluster, new_control_plane, new_namespace
-from tests.cluster.settings import from_environment
+from tests.cluster.fixtures import Cluster, new_namespace
 from tests.control_plane.reconcile.harness import Kube, config_map
+from tests.control_plane.reconcile.planes import plane
 
 from .life import Reference, World, world
 
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="session")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """etcd, API server and controller manager, with the CRDs of the checkout."""
-    settings = from_environment(os.environ)
-    with new_control_plane(settings, tmp_path_factory.mktemp("faults"), controllers=True) as plane:
-        plane.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
-        plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-        yield plane
+__all__ = ["plane"]
 
 
 @pytest.fixture(scope="module")

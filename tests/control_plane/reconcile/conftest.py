@@ -1,27 +1,15 @@
 """A control plane with controllers for these tests alone, one namespace on it, and one operator that watches it."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.cluster.fixtures import Cluster, new_control_plane, new_namespace
-from tests.cluster.settings import from_environment
+from tests.cluster.fixtures import Cluster, new_namespace
 
 from .harness import Kube, config_map, operator
+from .planes import plane
 
-ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture(scope="session")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """etcd, API server and controller manager, with the CRDs of the checkout."""
-    settings = from_environment(os.environ)
-    with new_control_plane(settings, tmp_path_factory.mktemp("reconcile"), controllers=True) as plane:
-        plane.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
-        plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-        yield plane
+__all__ = ["plane"]
 
 
 @pytest.fixture(scope="session")
