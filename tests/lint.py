@@ -23,6 +23,7 @@ CLOCK_READERS = ("__main__.py", "program.py", "handlers.py", "controller.py", "r
 PURE = (
     "resources/",
     "releases/",
+    "scheduling/",
     "api/",
     "status/",
     "status.py",
