@@ -73,25 +73,23 @@ def choose(wish: Wish, replicas: int, *, exclusive_cache: bool, room: bool | Non
     GPU now; None when nobody may look, then a surge is tried until the scheduler refuses it.
     """
     if exclusive_cache:
-        return _because(
-            RollOut.RECREATE, "spec.model.vllm.cache.accessMode lets one pod at a time mount the model cache."
-        )
-    if wish is Wish.REPLACE:
+        kind, why = RollOut.RECREATE, "spec.model.vllm.cache.accessMode lets one pod at a time mount the model cache."
+    elif wish is Wish.REPLACE:
         kind = RollOut.ONE_BY_ONE if replicas > 1 else RollOut.RECREATE
-        return _because(kind, "spec.model.vllm.strategy is Replace.")
-    if room is None:
-        return _because(RollOut.SURGE, "The operator may not look at nodes, so the scheduler decides.")
-    if room:
-        return _because(RollOut.SURGE, "A matching GPU is free for one more pod.")
-    if wish is Wish.SURGE:
-        return _because(
-            RollOut.BLOCKED,
-            "spec.model.vllm.strategy is Surge and no matching GPU is free: free one, add a node, or set it to Replace.",
-        )
-    if replicas > 1:
-        return _because(RollOut.ONE_BY_ONE, "No matching GPU is free for one more pod.")
-    return _because(RollOut.RECREATE, "No matching GPU is free for one more pod, and there is one replica.")
-
-
-def _because(kind: RollOut, why: str) -> Strategy:
+        why = "spec.model.vllm.strategy is Replace."
+    elif room is None:
+        kind, why = RollOut.SURGE, "The operator may not look at nodes, so the scheduler decides."
+    elif room:
+        kind, why = RollOut.SURGE, "A matching GPU is free for one more pod."
+    elif wish is Wish.SURGE:
+        kind, why = RollOut.BLOCKED, BLOCKED_WHY
+    elif replicas > 1:
+        kind, why = RollOut.ONE_BY_ONE, "No matching GPU is free for one more pod."
+    else:
+        kind, why = RollOut.RECREATE, "No matching GPU is free for one more pod, and there is one replica."
     return Strategy(kind, why, COSTS[kind])
+
+
+BLOCKED_WHY = (
+    "spec.model.vllm.strategy is Surge and no matching GPU is free: free one, add a node, or set it to Replace."
+)
