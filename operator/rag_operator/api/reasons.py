@@ -25,6 +25,7 @@ class Reason(StrEnum):
     WaitingForIndex = "WaitingForIndex"
     WaitingForApi = "WaitingForApi"
     IndexBuilding = "IndexBuilding"
+    GpuFreedSoon = "GpuFreedSoon"
 
     # The object itself.
     InvalidObject = "InvalidObject"
@@ -54,6 +55,14 @@ class Reason(StrEnum):
     RollOutHeld = "RollOutHeld"
     AdmissionRefused = "AdmissionRefused"
     QuotaExceeded = "QuotaExceeded"
+
+    # GPUs for the model server.
+    GpuNotOffered = "GpuNotOffered"
+    NoMatchingNode = "NoMatchingNode"
+    UntoleratedTaint = "UntoleratedTaint"
+    NodeUnavailable = "NodeUnavailable"
+    InsufficientGpu = "InsufficientGpu"
+    GpusBusy = "GpusBusy"
 
     # The running programs.
     ApiUnreachable = "ApiUnreachable"
@@ -102,6 +111,7 @@ REMEDIES: dict[Reason, str] = {
     Reason.WaitingForIndex: _WAIT,
     Reason.WaitingForApi: _WAIT,
     Reason.IndexBuilding: _WAIT,
+    Reason.GpuFreedSoon: _WAIT,
     Reason.InvalidObject: "Correct the field that the message names: the object was stored under older rules.",
     Reason.PromptVersionReused: "Give the changed prompt a new spec.prompt.version, or put the old text back.",
     Reason.IndexVersionReused: "Give the changed documents or settings a new spec.index.version, or put the old ones back.",
@@ -125,6 +135,12 @@ REMEDIES: dict[Reason, str] = {
     Reason.RollOutHeld: "Undo by hand what holds the roll-out; the message names the field.",
     Reason.AdmissionRefused: "Ask who runs the cluster about the admission rule that the message quotes.",
     Reason.QuotaExceeded: "Raise the namespace's quota, or lower requests and replicas.",
+    Reason.GpuNotOffered: "Install or repair the device plugin on the GPU nodes, or correct spec.model.vllm.gpu.resourceName.",
+    Reason.NoMatchingNode: "Correct gpu.product, nodeSelector or affinity in spec.model.vllm, or label a node.",
+    Reason.UntoleratedTaint: "Add the taint that the message names to spec.model.vllm.tolerations.",
+    Reason.NodeUnavailable: "Repair or uncordon the node that the message names, or add nodes.",
+    Reason.InsufficientGpu: "Lower spec.model.vllm.gpu.count, or add a node with that many GPUs.",
+    Reason.GpusBusy: "Free GPUs, or add a node; the message tells which namespaces hold them.",
     Reason.ApiUnreachable: "Check that the operator may reach the API pods (NetworkPolicy, network).",
     Reason.RevisionMismatch: "Wait; when it stays, the message names the pod and what it serves instead.",
     Reason.VectorStoreUnreachable: "Check spec.vectorStore.external.url, and that the namespace may reach it.",

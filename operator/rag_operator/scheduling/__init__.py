@@ -3,6 +3,31 @@
 Node objects + pods on them --> facts --> explain(need) --> verdict --> strategy, condition GpuSchedulable
 """
 
+from .cluster_nodes import ClusterNodes
+from .explain import Placement, explain, fits
+from .need import Need, Requirement, Toleration, need_of
+from .nodes import NodeFacts, NodeUse, PodUse, Taint, node_facts, node_use, pod_use
 from .strategy import RollOut, Strategy, Wish, choose, deployment_strategy
 
-__all__ = ["RollOut", "Strategy", "Wish", "choose", "deployment_strategy"]
+__all__ = [
+    "ClusterNodes",
+    "Need",
+    "NodeFacts",
+    "NodeUse",
+    "Placement",
+    "PodUse",
+    "Requirement",
+    "RollOut",
+    "Strategy",
+    "Taint",
+    "Toleration",
+    "Wish",
+    "choose",
+    "deployment_strategy",
+    "explain",
+    "fits",
+    "need_of",
+    "node_facts",
+    "node_use",
+    "pod_use",
+]
