@@ -43,6 +43,7 @@ VOLUME_KEYS: Final = "keys"
 VOLUME_TEMPORARY: Final = "tmp"
 VOLUME_STORAGE: Final = "storage"
 VOLUME_DOCUMENTS: Final = "documents"
+VOLUME_MODEL_KEYS: Final = "model-keys"
 
 PROMPT_SYSTEM_KEY: Final = "system"
 PROMPT_REFUSAL_KEY: Final = "refusal"
@@ -96,6 +97,11 @@ def qdrant_key(service: str) -> str:
 def client_key(service: str) -> str:
     """Generated Secret with the first client's API key, and the list of hashed keys that the API reads."""
     return f"{service}-client-key"
+
+
+def model_key_file(secret: str, key: str) -> str:
+    """Where the API pods find a model server's key, below the folder of such keys; it tells the Secret and its key again."""
+    return f"{secret}/{key}"
 
 
 def index_job(service: str, digest: str) -> str:
