@@ -28,6 +28,7 @@ class RevisionIdentity(Part):
 
     provider: Word = Field(description="How text became vectors.")
     model: Name = Field(description="Analyzer or embedding model.")
+    analyzer: Name = Field(description="How text was taken apart into words.")
     revision: Name | None = Field(default=None, description="Revision of the embedding model; none for BM25.")
     dimension: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="Floats of a vector; none for sparse vectors."
@@ -35,6 +36,18 @@ class RevisionIdentity(Part):
     distance: Word | None = Field(default=None, description="Distance function; none for sparse vectors.")
     normalisation: Word = Field(description="How text was normalised.")
     chunker: Word = Field(description="How documents were cut.")
+
+
+class RevisionEndpoint(Part):
+    """A server that speaks the OpenAI protocol."""
+
+    url: Annotated[str, Field(min_length=1, max_length=512)] = Field(description="Its address, up to before /v1.")
+    model: Annotated[str, Field(min_length=1, max_length=256)] = Field(
+        description="The name by which it knows the model."
+    )
+    key: Annotated[str, Field(min_length=1, max_length=507)] | None = Field(
+        default=None, description="Secret and key in it, as in keys/token, that holds its key; none when it wants none."
+    )
 
 
 class RevisionIndex(Part):
@@ -46,20 +59,31 @@ class RevisionIndex(Part):
     identity: RevisionIdentity = Field(description="What a question must share with the collection.")
     documents: Annotated[int, Field(ge=0)] = Field(description="Number of documents in it.")
     chunks: Annotated[int, Field(ge=0)] = Field(description="Number of pieces in it.")
+    embedder: RevisionEndpoint | None = Field(
+        default=None, description="What turns questions into vectors; none for BM25."
+    )
 
 
 class RevisionModel(Part):
     """What turns sources into an answer."""
 
-    runtime: Literal["Extractive"] = Field(description="What turns sources into an answer.")
-    name: Name = Field(description="Name of the model.")
+    runtime: Literal["Extractive", "VLLM", "External"] = Field(description="What turns sources into an answer.")
+    name: Annotated[str, Field(min_length=1, max_length=256)] = Field(description="Name of the model.")
+    revision: Name | None = Field(default=None, description="Revision of its weights; none where it has none.")
+    hash: Name = Field(description="Hash of what the model is: name, weights, engine.")
+    endpoints: Annotated[tuple[RevisionEndpoint, ...], Field(max_length=8)] = Field(
+        default=(), description="Servers that run it; none for Extractive."
+    )
+    context_tokens: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="Longest prompt and answer together, in tokens."
+    )
     max_sentences: Annotated[int, Field(ge=1, le=10)] = Field(description="Sentences in an answer, at most.")
 
 
 class RevisionRetrieval(Part):
     """How the sources of an answer are found."""
 
-    mode: Literal["Sparse"] = Field(description="How sources are found.")
+    mode: Literal["Sparse", "Dense", "Hybrid"] = Field(description="How sources are found.")
     top_k: Annotated[int, Field(ge=1, le=20)] = Field(description="Number of pieces that an answer may draw on.")
     minimum_score: Annotated[float, Field(ge=0)] | None = Field(
         default=None, description="Pieces that score less are not used."

@@ -32,6 +32,7 @@ from ..api.reasons import Reason
 from ..errors import NotReady
 from ..observed import Observed, Reference
 from .identity import index_hash, index_identity, prompt_hash, revision_hash
+from .model import wanted_model, wanted_policy
 
 FULL = 100
 T = TypeVar("T")
@@ -85,9 +86,7 @@ def make_plan(observed: Observed) -> Plan:
     prompt = _attempt(faults, names.COMPONENT_PROMPT, lambda: _wanted_prompt(observed))
     index = _attempt(faults, names.COMPONENT_INDEX, lambda: _wanted_index(observed))
     spec = observed.service.spec
-    model = ModelRelease(
-        runtime=spec.model.runtime.value, name="extractive", max_sentences=spec.model.extractive.max_sentences
-    )
+    model = wanted_model(observed.service)
     retrieval = Retrieval(
         mode=spec.retrieval.mode.value, top_k=spec.retrieval.top_k, minimum_score=spec.retrieval.minimum_score
     )
@@ -100,7 +99,9 @@ def make_plan(observed: Observed) -> Plan:
         desired = _numbered(content, observed, history, live)
     before = _serving(observed, history, live)
     serving = desired or before
-    table = ReleaseTable(service=observed.service.metadata.name, revisions=(serving,) if serving else ())
+    table = ReleaseTable(
+        service=observed.service.metadata.name, revisions=(serving,) if serving else (), policy=wanted_policy(spec)
+    )
     return Plan(
         prompt=prompt,
         index=index,

@@ -108,7 +108,7 @@ def test_revision_goes_to_its_record_and_back() -> None:
             documents=3,
             chunks=8,
         ),
-        model=ModelRelease(runtime="Extractive", name="extractive", max_sentences=3),
+        model=ModelRelease(runtime="Extractive", name="extractive", hash="0" * 16, max_sentences=3),
         retrieval=Retrieval(mode="Sparse", top_k=6, minimum_score=0.5),
     )
 

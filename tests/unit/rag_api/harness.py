@@ -53,7 +53,7 @@ def revision(
             documents=1,
             chunks=chunks,
         ),
-        model=ModelRelease(runtime="Extractive", name="extractive", max_sentences=2),
+        model=ModelRelease(runtime="Extractive", name="extractive", hash="0" * 16, max_sentences=2),
         retrieval=Retrieval(mode="Sparse", top_k=6),
     )
     return made.model_copy(update=changes)

@@ -134,7 +134,7 @@ def _report(revision: Revision, loaded_at: str) -> RevisionReport:
         weight=revision.weight,
         prompt=PromptReport(version=revision.prompt.version, hash=revision.prompt.hash),
         index=IndexReport(version=index.version, collection=index.collection, identity=index.identity),
-        model=ModelReport(runtime=model.runtime, name=model.name),
+        model=ModelReport(runtime=model.runtime, name=model.name, revision=model.revision, hash=model.hash),
         loaded_at=loaded_at,
     )
 

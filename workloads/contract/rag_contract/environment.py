@@ -6,16 +6,21 @@ Secrets are not here: `QDRANT_API_KEY_VARIABLE` comes from a `secretKeyRef`, API
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .base import Contract
+from .identity import IndexIdentity
 
 QDRANT_API_KEY_VARIABLE = "RAG_QDRANT_API_KEY"
+EMBEDDING_API_KEY_VARIABLE = "RAG_EMBEDDING_API_KEY"
+"""Key of the index Job for the embedding server; unset when that wants none."""
 
 RELEASES_PATH = "/etc/rag/releases"
 API_KEYS_PATH = "/etc/rag/keys"
 API_KEYS_FILE = "keys.json"
 """A JSON list of `ApiKey`."""
+MODEL_KEYS_PATH = "/etc/rag/model-keys"
+"""One file for each key of a model or embedding server, where `Endpoint.key` says."""
 DOCUMENTS_PATH = "/documents"
 TERMINATION_PATH = "/dev/termination-log"
 API_PORT = 8000
@@ -56,10 +61,13 @@ class ApiEnvironment(Environment):
     auth_mode: Literal["APIKey", "None"] = "APIKey"
     releases_path: str = RELEASES_PATH
     keys_path: str = API_KEYS_PATH
+    model_keys_path: str = MODEL_KEYS_PATH
     host: str = "0.0.0.0"  # noqa: S104 - a pod's only interface; the Service and policies decide who reaches it
     port: Annotated[int, Field(ge=0, le=65535)] = API_PORT
     request_timeout_seconds: Annotated[int, Field(ge=1)] = 60
     stream_timeout_seconds: Annotated[int, Field(ge=1)] = 120
+    first_token_timeout_seconds: Annotated[int, Field(ge=1)] = 20
+    token_timeout_seconds: Annotated[int, Field(ge=1)] = 15
     queue_timeout_milliseconds: Annotated[int, Field(ge=0)] = 200
     max_concurrent_requests: Annotated[int, Field(ge=1)] = 32
     requests_per_minute: Annotated[int, Field(ge=0)] = 60
@@ -68,7 +76,8 @@ class ApiEnvironment(Environment):
 
 
 class IndexerEnvironment(Environment):
-    """Settings of one index Job."""
+    """Settings of one index Job. Without `embedding_*` its collection has words only; model, dimension and distance go
+    with the address."""
 
     prefix: ClassVar[str] = "RAG_INDEXER_"
 
@@ -81,9 +90,33 @@ class IndexerEnvironment(Environment):
     tenant: str = "default"
     max_characters: Annotated[int, Field(ge=100)] = 1200
     overlap_characters: Annotated[int, Field(ge=0)] = 150
+    embedding_url: str | None = None
+    embedding_model: Annotated[str, Field(min_length=1)] | None = None
+    embedding_revision: Annotated[str, Field(min_length=1)] | None = None
+    embedding_dimension: Annotated[int, Field(ge=1)] | None = None
+    embedding_distance: Literal["Cosine", "Dot", "Euclid"] | None = None
     wait_seconds: Annotated[int, Field(ge=0)] = 300
     port: Annotated[int, Field(ge=0, le=65535)] = INDEXER_PORT
     termination_path: str = TERMINATION_PATH
+
+    @model_validator(mode="after")
+    def _embedding_is_whole(self) -> Self:
+        parts = (self.embedding_url, self.embedding_model, self.embedding_dimension, self.embedding_distance)
+        if len({part is None for part in parts}) != 1:
+            raise ValueError("set url, model, dimension and distance of the embedding, or none of them")
+        return self
+
+    def identity(self) -> IndexIdentity:
+        """What the collection is built with, and a question must share."""
+        if self.embedding_model is None:
+            return IndexIdentity(provider="BM25")
+        return IndexIdentity(
+            provider="OpenAI",
+            model=self.embedding_model,
+            revision=self.embedding_revision,
+            dimension=self.embedding_dimension,
+            distance=self.embedding_distance,
+        )
 
 
 class ApiKey(Contract):

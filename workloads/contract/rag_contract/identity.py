@@ -13,6 +13,9 @@ CHUNKER = "sentence-v1"
 SPARSE_VECTOR = "text"
 """Name of the sparse vector in every collection."""
 
+DENSE_VECTOR = "dense"
+"""Name of the dense vector in collections whose provider makes vectors."""
+
 METADATA_KEY = "rag"
 """Key of the collection metadata under which `CollectionStamp` lies."""
 
@@ -20,11 +23,13 @@ METADATA_KEY = "rag"
 class IndexIdentity(Contract):
     """What a query must share with the collection it is asked of.
 
-    `dimension` (floats per vector) and `distance` are null for sparse providers. Equality is by `fingerprint`.
+    `BM25` has words only: `model` is the analyzer. `OpenAI` has words and vectors: `model` and `revision` name the embedding
+    model, `dimension` is in floats per vector. Equality is by `fingerprint`.
     """
 
-    provider: Literal["BM25"]
+    provider: Literal["BM25", "OpenAI"]
     model: str = ANALYZER
+    analyzer: str = ANALYZER
     revision: str | None = None
     dimension: int | None = None
     distance: str | None = None

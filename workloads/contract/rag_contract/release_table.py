@@ -14,6 +14,10 @@ from .identity import IndexIdentity
 FILE_NAME = "releases.json"
 
 Name = Annotated[str, Field(min_length=1, max_length=128)]
+KeyFile = Annotated[
+    str, Field(max_length=507, pattern=r"^[a-z0-9][-.a-z0-9]*/[-_A-Za-z0-9]*\.?[-_A-Za-z0-9][-._A-Za-z0-9]*$")
+]
+"""Where a key lies below a folder, `<Secret>/<key in it>`: a path that cannot leave the folder."""
 
 
 class PromptRelease(Contract):
@@ -25,8 +29,22 @@ class PromptRelease(Contract):
     refusal: str
 
 
+class Endpoint(Contract):
+    """A server that speaks the OpenAI protocol. `url` ends before `/v1`; `model` is the name that the server knows.
+
+    `key` is the file under `MODEL_KEYS_PATH` that holds the bearer key, `<Secret>/<key in it>`; None: no key is sent.
+    """
+
+    url: Annotated[str, Field(min_length=1, max_length=512)]
+    model: Annotated[str, Field(min_length=1, max_length=256)]
+    key: KeyFile | None = None
+
+
 class IndexRelease(Contract):
-    """One verified collection; `documents` and `chunks` are the counts the index Job reported."""
+    """One verified collection; `documents` and `chunks` are the counts the index Job reported.
+
+    `embedder` turns questions into vectors of the collection's identity; None where no vectors but words are compared.
+    """
 
     version: Name
     hash: Name
@@ -34,20 +52,63 @@ class IndexRelease(Contract):
     identity: IndexIdentity
     documents: int = Field(ge=0)
     chunks: int = Field(ge=0)
+    embedder: Endpoint | None = None
 
 
 class ModelRelease(Contract):
-    """What turns sources into an answer. `Extractive` picks sentences and needs no model server."""
+    """What turns sources into an answer. `Extractive` picks sentences and needs no server: it has no endpoints.
 
-    runtime: Literal["Extractive"]
-    name: Name
-    max_sentences: int = Field(ge=1, le=10)
+    `hash` covers what the model is (name, weights, engine), not where it runs. `context_tokens` is the longest prompt and
+    answer together, None when unknown.
+    """
+
+    runtime: Literal["Extractive", "VLLM", "External"]
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    revision: Name | None = None
+    hash: Name
+    endpoints: tuple[Endpoint, ...] = Field(default=(), max_length=8)
+    context_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_sentences: int = Field(default=3, ge=1, le=10)
+
+    @model_validator(mode="after")
+    def _endpoints_where_needed(self) -> Self:
+        if (self.runtime == "Extractive") == bool(self.endpoints):
+            raise ValueError("Extractive has no endpoints, every other runtime has some")
+        return self
+
+
+class Fallback(Contract):
+    """What answers when the model does not: another server, or the sources' own sentences (`endpoint` None)."""
+
+    endpoint: Endpoint | None = None
+
+
+class Prices(Contract):
+    """What tokens cost, in units of `currency` per million."""
+
+    currency: Annotated[str, Field(min_length=1, max_length=8)]
+    prompt_per_million: float = Field(ge=0)
+    completion_per_million: float = Field(ge=0)
+
+
+class Policy(Contract):
+    """How answers are made, whatever the revision: it changes at once and makes no release.
+
+    `model_enabled` False answers from retrieval alone; `fallbacks` are tried in order.
+    """
+
+    model_enabled: bool = True
+    fallbacks: tuple[Fallback, ...] = Field(default=(), max_length=4)
+    prices: Prices | None = None
 
 
 class Retrieval(Contract):
-    """`top_k` chunks are fetched; hits under `minimum_score` (BM25 score, unbounded above) are dropped when set."""
+    """`top_k` chunks are fetched. Sparse compares words, Dense vectors, Hybrid fuses both.
 
-    mode: Literal["Sparse"]
+    Hits under `minimum_score` are dropped when set (Sparse: BM25, unbounded above; Dense: the distance's own scale).
+    """
+
+    mode: Literal["Sparse", "Dense", "Hybrid"]
     top_k: int = Field(ge=1, le=20)
     minimum_score: float | None = None
 
@@ -69,6 +130,7 @@ class ReleaseTable(Contract):
     schema_version: Literal[1] = 1
     service: Name
     revisions: tuple[Revision, ...] = Field(default=(), max_length=10)
+    policy: Policy = Policy()
 
     @model_validator(mode="after")
     def _weights_and_numbers_make_sense(self) -> Self:

@@ -26,6 +26,8 @@ class ModelReport(Contract):
 
     runtime: str
     name: str
+    revision: str | None = None
+    hash: str = ""
 
 
 class RevisionReport(Contract):
@@ -54,7 +56,7 @@ class ReadyCheck(Contract):
     Beside `ok` it is empty, or a warning: a broken update was refused and the last good one still serves.
     """
 
-    name: Literal["releases", "vector_store", "collections", "api_keys", "draining", "model"]
+    name: Literal["releases", "vector_store", "collections", "api_keys", "draining", "model", "embedder"]
     ok: bool
     message: str = ""
 
