@@ -26,6 +26,15 @@ Url = Annotated[
     AfterValidator(_without_slash),
 ]
 
+Grows = (
+    Cel(
+        "!isQuantity(string(self)) || !quantity(string(self)).isLessThan(quantity(string(oldSelf)))",
+        _NOT_SMALLER,
+        expression=f"'cannot shrink from ' + string(oldSelf) + '{_NOT_SMALLER.removeprefix('cannot shrink')}'",
+    ),
+)
+"""Of the size of a volume."""
+
 
 class Storage(Part):
     """The volume of the vector store."""
@@ -39,14 +48,7 @@ class Storage(Part):
         )
     )
 
-    size: Annotated[
-        Disk,
-        Cel(
-            "!isQuantity(string(self)) || !quantity(string(self)).isLessThan(quantity(string(oldSelf)))",
-            _NOT_SMALLER,
-            expression=f"'cannot shrink from ' + string(oldSelf) + '{_NOT_SMALLER.removeprefix('cannot shrink')}'",
-        ),
-    ] = Field(
+    size: Annotated[Disk, *Grows] = Field(
         default="5Gi",
         description="Size of the volume, in bytes. It may grow where the storage class allows it, never shrink.",
     )
