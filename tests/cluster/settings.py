@@ -63,7 +63,7 @@ class Settings:
     pause_image: str = "rag-operator/pause:1"
     image_prefix: str = "rag-operator"
     image_tag: str = "dev"
-    image_targets: str = "operator api indexer"
+    image_targets: str = "operator api indexer model-fetch"
     debian_release: str = "bookworm"
 
     kind_cluster: str = "rag-operator"
