@@ -83,6 +83,8 @@ def _structural(node: Any, definitions: Mapping[str, Json]) -> Any:
     for key, value in node.items():
         if key == "properties":
             made[key] = {name: _structural(field, definitions) for name, field in value.items()}
+        elif key == "additionalProperties" and isinstance(value, dict):
+            made[key] = _structural(value, definitions)
         elif key == "const":
             made["enum"] = [value]
         elif key == "default":

@@ -14,6 +14,8 @@ FIELD_MANAGER: Final = "rag-operator"
 LABEL_SERVICE: Final = f"{GROUP}/service"
 LABEL_COMPONENT: Final = "app.kubernetes.io/component"
 LABEL_SETTINGS: Final = f"{GROUP}/settings"
+LABEL_MODEL: Final = f"{GROUP}/model"
+"""On a model server's Deployment, Service and pods: hash of the model, so that two models are never mixed."""
 LABEL_PROMPT: Final = f"{GROUP}/prompt-version"
 ANNOTATION_TABLE: Final = f"{GROUP}/table"
 """On API pods: changing it makes the kubelet refresh the mounted release table at once."""
@@ -25,6 +27,7 @@ ANNOTATION_KEY: Final = f"{GROUP}/key"
 COMPONENT_API: Final = "api"
 COMPONENT_QDRANT: Final = "qdrant"
 COMPONENT_INDEX: Final = "index"
+COMPONENT_MODEL: Final = "model"
 COMPONENT_RELEASES: Final = "releases"
 COMPONENT_PROMPT: Final = "prompt"
 COMPONENT_SETTINGS: Final = "settings"
@@ -36,6 +39,7 @@ PORT_GRPC: Final = "grpc"
 QDRANT_HTTP_PORT: Final = 6333
 QDRANT_GRPC_PORT: Final = 6334
 QDRANT_PEER_PORT: Final = 6335
+MODEL_PORT: Final = 8000
 SERVICE_PORT: Final = 80
 
 VOLUME_RELEASES: Final = "releases"
@@ -44,6 +48,9 @@ VOLUME_TEMPORARY: Final = "tmp"
 VOLUME_STORAGE: Final = "storage"
 VOLUME_DOCUMENTS: Final = "documents"
 VOLUME_MODEL_KEYS: Final = "model-keys"
+
+SERVED_MODEL: Final = "rag"
+"""The name by which a model server of ours knows its model, whichever it is: clients need not follow a change."""
 
 PROMPT_SYSTEM_KEY: Final = "system"
 PROMPT_REFUSAL_KEY: Final = "refusal"
@@ -107,6 +114,21 @@ def model_key_file(secret: str, key: str) -> str:
 def index_job(service: str, digest: str) -> str:
     """Job that builds one collection."""
     return f"{service}-index-{digest[:8]}"
+
+
+def model(service: str, digest: str) -> str:
+    """Deployment, Service and PodDisruptionBudget of one model: two models live side by side while one is exchanged."""
+    return f"{service}-model-{digest[:8]}"
+
+
+def model_url(namespace: str, service: str, digest: str) -> str:
+    """Where the API pods reach a model server of ours."""
+    return f"http://{model(service, digest)}.{namespace}.svc:{MODEL_PORT}"
+
+
+def model_selector(service: str, digest: str) -> dict[str, str]:
+    """Immutable identity of the pods that run one model."""
+    return {**selector(service, COMPONENT_MODEL), LABEL_MODEL: digest[:8]}
 
 
 def revision(service: str, number: int) -> str:

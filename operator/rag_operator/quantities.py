@@ -1,7 +1,7 @@
 """Kubernetes quantities by value: "1000m" is "1", "1024Mi" is "1Gi". Source: the API conventions, resource quantities."""
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
 
 _QUANTITY = re.compile(r"^([0-9]*\.?[0-9]+|[0-9]+\.)(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]|[eE][+-]?[0-9]+|)$")
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
@@ -36,3 +36,13 @@ def less(one: str, other: str) -> bool:
     """Whether the first is smaller; False when either is no quantity."""
     a, b = value_of(one), value_of(other)
     return a is not None and b is not None and a < b
+
+
+def total(*texts: str) -> str:
+    """The sum of byte quantities, in the largest binary unit that gives a whole number. Texts that are no quantity count 0."""
+    amount = sum((value_of(text) or Decimal(0) for text in texts), Decimal(0))
+    number = int(amount.to_integral_value(rounding=ROUND_CEILING))
+    for suffix, power in sorted(_BINARY.items(), key=lambda unit: -unit[1]):
+        if number and number % 1024**power == 0:
+            return f"{number // 1024**power}{suffix}"
+    return str(number)

@@ -58,6 +58,21 @@ class Settings(BaseSettings):
         min_length=1,
         description="Image of Qdrant where a RagService names none. Changing it restarts the Qdrant of all of those.",
     )
+    model_image: str = Field(
+        default=f"rag-operator/model-server:{PACKAGE_VERSION}",
+        min_length=1,
+        description="Image of model servers where a RagService names none. Changing it rolls those model servers.",
+    )
+    runtime_classes: str = Field(
+        default="",
+        max_length=1024,
+        description="RuntimeClasses that a RagService may choose for its model server, with commas between. Empty: none.",
+    )
+    allow_remote_code: bool = Field(
+        default=True,
+        description="Whether spec.model.vllm.trustRemoteCode may be true: Python code of a model's repository then runs in a"
+        " pod.",
+    )
     namespace: str = Field(
         default="",
         max_length=63,

@@ -7,12 +7,11 @@ from .content import (
     Documents,
     EmbeddingProvider,
     Index,
-    Model,
-    ModelRuntime,
     Prompt,
     RetrievalMode,
     RetrievalSettings,
 )
+from .model import ExternalModel, Gpu, Model, ModelRuntime, RollOutWish, Vllm
 from .ragrevision import RagRevision, RagRevisionSpec
 from .ragservice import DeletionPolicy, ObjectMeta, RagService, RagServiceSpec
 from .reasons import REMEDIES, Reason
@@ -34,6 +33,8 @@ __all__ = [
     "Documents",
     "EmbeddingProvider",
     "External",
+    "ExternalModel",
+    "Gpu",
     "HistoryEntry",
     "Index",
     "Model",
@@ -51,6 +52,8 @@ __all__ = [
     "Resources",
     "RetrievalMode",
     "RetrievalSettings",
+    "RollOutWish",
     "Storage",
     "VectorStore",
+    "Vllm",
 ]

@@ -96,6 +96,26 @@ class QdrantResources(Resources):
     limits: QdrantLimits = Field(default=QdrantLimits(), description=_LIMITS)
 
 
+class ModelRequests(Requests):
+    """Of a model server."""
+
+    cpu: Cpu = Field(default="2", description=_CPU_REQUEST)
+    memory: Memory = Field(default="8Gi", description=_MEMORY_REQUEST)
+
+
+class ModelLimits(Limits):
+    """Of a model server."""
+
+    memory: Memory = Field(default="16Gi", description=_MEMORY_LIMIT)
+
+
+class ModelResources(Resources):
+    """Of a model server."""
+
+    requests: ModelRequests = Field(default=ModelRequests(), description=_REQUESTS)
+    limits: ModelLimits = Field(default=ModelLimits(), description=_LIMITS)
+
+
 class IndexRequests(Requests):
     """Of the index Job."""
 

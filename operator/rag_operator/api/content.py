@@ -1,4 +1,4 @@
-"""`spec.prompt`, `spec.index`, `spec.model` and `spec.retrieval`: what makes a release."""
+"""`spec.prompt`, `spec.index` and `spec.retrieval`: what makes a release, with the model beside."""
 
 from enum import StrEnum
 from typing import Annotated, Self
@@ -163,28 +163,6 @@ class Index(Part):
     deadline_seconds: Annotated[int, Field(ge=10, le=604800)] = Field(
         default=3600, description="How long the index Job may take before it counts as failed, in seconds."
     )
-
-
-class ModelRuntime(StrEnum):
-    """What turns sources into an answer."""
-
-    EXTRACTIVE = "Extractive"
-
-
-class Extractive(Part):
-    """Answers made of the sources' own sentences."""
-
-    max_sentences: Annotated[int, Field(ge=1, le=10)] = Field(default=3, description="Sentences in an answer, at most.")
-
-
-class Model(Part):
-    """What turns sources into an answer."""
-
-    runtime: ModelRuntime = Field(
-        default=ModelRuntime.EXTRACTIVE,
-        description="Extractive: the sentences of the sources that fit the question best, without a model server or a GPU.",
-    )
-    extractive: Extractive = Field(default=Extractive(), description="Settings of the Extractive runtime.")
 
 
 class RetrievalMode(StrEnum):

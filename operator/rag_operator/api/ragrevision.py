@@ -64,6 +64,23 @@ class RevisionIndex(Part):
     )
 
 
+class RevisionEngine(Part):
+    """How a model server of the operator's runs the model."""
+
+    image: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
+        default=None, description="Container image; none for the operator's own."
+    )
+    launcher: bool = Field(default=True, description="Whether the image holds the operator's launcher.")
+    arguments: Annotated[tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=64)] = Field(
+        default=(), description="Arguments of the engine that the user added."
+    )
+    gpus: Annotated[int, Field(ge=0, le=64)] = Field(default=1, description="GPUs of one pod.")
+    gpu_memory_percent: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=90, description="Share of each GPU's memory that the engine takes, in per cent."
+    )
+    trust_remote_code: bool = Field(default=False, description="Whether code of the model's repository is run.")
+
+
 class RevisionModel(Part):
     """What turns sources into an answer."""
 
@@ -78,6 +95,9 @@ class RevisionModel(Part):
         default=None, description="Longest prompt and answer together, in tokens."
     )
     max_sentences: Annotated[int, Field(ge=1, le=10)] = Field(description="Sentences in an answer, at most.")
+    engine: RevisionEngine | None = Field(
+        default=None, description="How a model server of ours runs it; none elsewhere."
+    )
 
 
 class RevisionRetrieval(Part):

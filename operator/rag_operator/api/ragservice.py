@@ -6,7 +6,8 @@ from typing import Annotated
 from pydantic import Field
 
 from .base import Part, cel, ruled
-from .content import Index, Model, Prompt, RetrievalSettings
+from .content import Index, Prompt, RetrievalSettings
+from .model import Model
 from .serving import Api
 from .status import RagServiceStatus
 from .vector_store import Qdrant, VectorStore

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     WaitingForIndex = "WaitingForIndex"
     WaitingForApi = "WaitingForApi"
     IndexBuilding = "IndexBuilding"
+    ModelLoading = "ModelLoading"
     GpuFreedSoon = "GpuFreedSoon"
 
     # The object itself.
@@ -111,6 +112,7 @@ REMEDIES: dict[Reason, str] = {
     Reason.WaitingForIndex: _WAIT,
     Reason.WaitingForApi: _WAIT,
     Reason.IndexBuilding: _WAIT,
+    Reason.ModelLoading: _WAIT,
     Reason.GpuFreedSoon: _WAIT,
     Reason.InvalidObject: "Correct the field that the message names: the object was stored under older rules.",
     Reason.PromptVersionReused: "Give the changed prompt a new spec.prompt.version, or put the old text back.",

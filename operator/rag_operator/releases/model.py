@@ -1,22 +1,130 @@
 """What the spec says of the model: the part that makes a release, and the policy that changes at once. Pure."""
 
-from rag_contract.release_table import ModelRelease, Policy
+from collections.abc import Iterable
 
-from ..api import RagService, RagServiceSpec
+from rag_contract.release_table import Endpoint, Engine, Fallback, ModelRelease, Policy, Prices, Revision
+
+from .. import names
+from ..api import ExternalModel, Model, ModelRuntime, RagService, RagServiceSpec, Vllm
+from ..api.reasons import Reason
+from ..errors import NotReady
+from ..observed import Observed
 from .identity import digest
+
+EXTRACTIVE = "extractive"
 
 
 def wanted_model(service: RagService) -> ModelRelease:
     """What turns sources into answers, as declared."""
     spec = service.spec.model
+    if spec.runtime is ModelRuntime.VLLM:
+        return _hosted(service, spec)
+    if spec.runtime is ModelRuntime.EXTERNAL:
+        return _external(spec)
+    sentences = spec.extractive.max_sentences
     return ModelRelease(
-        runtime=spec.runtime.value,
-        name="extractive",
-        hash=digest({"runtime": spec.runtime.value, "sentences": spec.extractive.max_sentences}),
-        max_sentences=spec.extractive.max_sentences,
+        runtime="Extractive",
+        name=EXTRACTIVE,
+        hash=digest({"runtime": "Extractive", "sentences": sentences}),
+        max_sentences=sentences,
     )
+
+
+def _hosted(service: RagService, spec: Model) -> ModelRelease:
+    """A model server of ours. The hash covers what the model is; where it runs and how many pods there are does not."""
+    assert spec.name is not None  # noqa: S101 - the schema demands it
+    engine = _engine(spec.vllm or Vllm())
+    tokens = spec.vllm.max_model_tokens if spec.vllm is not None else None
+    what = {
+        "runtime": "VLLM",
+        "name": spec.name,
+        "revision": spec.revision,
+        "engine": engine.model_dump(mode="json", exclude_defaults=True),
+        "tokens": tokens,
+    }
+    made = digest({key: value for key, value in what.items() if value is not None})
+    url = names.model_url(service.metadata.namespace, service.metadata.name, made)
+    return ModelRelease(
+        runtime="VLLM",
+        name=spec.name,
+        revision=spec.revision,
+        hash=made,
+        endpoints=(Endpoint(url=url, model=names.SERVED_MODEL),),
+        context_tokens=tokens,
+        engine=engine,
+    )
+
+
+def _engine(spec: Vllm) -> Engine:
+    return Engine(
+        image=spec.image,
+        launcher=spec.launcher if spec.launcher is not None else spec.image is None,
+        arguments=spec.args,
+        gpus=spec.gpu.count,
+        gpu_memory_percent=spec.gpu_memory_percent,
+        trust_remote_code=spec.trust_remote_code,
+    )
+
+
+def _external(spec: Model) -> ModelRelease:
+    external = spec.external
+    assert external is not None  # noqa: S101 - the schema demands it
+    name = spec.name or external.model
+    what = {
+        "runtime": "External",
+        "name": name,
+        "revision": spec.revision,
+        "url": external.url,
+        "model": external.model,
+        "protocol": external.protocol.value,
+    }
+    return ModelRelease(
+        runtime="External",
+        name=name,
+        revision=spec.revision,
+        hash=digest({key: value for key, value in what.items() if value is not None}),
+        endpoints=(_endpoint(external),),
+    )
+
+
+def _endpoint(external: ExternalModel) -> Endpoint:
+    reference = external.api_key_secret_ref
+    key = names.model_key_file(reference.name, reference.key) if reference is not None else None
+    return Endpoint(url=external.url, model=external.model, key=key)
 
 
 def wanted_policy(spec: RagServiceSpec) -> Policy:
     """How answers are made, whatever the revision."""
-    return Policy()
+    model = spec.model
+    prices = model.prices
+    return Policy(
+        model_enabled=model.enabled,
+        fallbacks=tuple(
+            Fallback(endpoint=_endpoint(entry.external) if entry.external is not None else None)
+            for entry in model.fallback
+        ),
+        prices=Prices(
+            currency=prices.currency,
+            prompt_per_million=prices.prompt_per_million,
+            completion_per_million=prices.completion_per_million,
+        )
+        if prices is not None
+        else None,
+    )
+
+
+def hosted_models(wanted: ModelRelease, revisions: Iterable[Revision]) -> tuple[ModelRelease, ...]:
+    """The models that need a server of ours: the wanted one first, then those that these revisions name, each once."""
+    models = [wanted, *(revision.model for revision in revisions)]
+    return tuple({model.hash: model for model in models if model.runtime == "VLLM"}.values())
+
+
+def serves(observed: Observed, model: ModelRelease) -> NotReady | None:
+    """Why the model cannot take requests yet; None when it can. Models without a server of ours always can."""
+    if model.runtime != "VLLM":
+        return None
+    name = names.model(observed.service.metadata.name, model.hash)
+    body = observed.child("Deployment", name)
+    if ((body or {}).get("status") or {}).get("readyReplicas", 0) > 0:
+        return None
+    return NotReady(Reason.ModelLoading, f'No pod of Deployment {name} has loaded the model "{model.name}" yet.')

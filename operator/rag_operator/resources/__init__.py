@@ -7,7 +7,7 @@ from ..api import RagService
 from ..observed import Observed
 from ..releases import Plan
 from ..settings import Settings
-from . import api, index, prompt, qdrant, releases, secrets
+from . import api, index, model, prompt, qdrant, releases, secrets
 from .retention import stuck_pods, unwanted
 
 __all__ = ["build_all", "claims", "owned", "secrets", "stuck_pods", "unwanted"]
@@ -24,6 +24,7 @@ def build_all(svc: RagService, observed: Observed, plan: Plan, settings: Setting
         *_prompts(svc, plan),
         *_vector_store(svc, observed, settings, stamp),
         *_revisions(svc, plan),
+        *model.build(svc, observed, plan, settings),
         releases.table(svc, plan.table),
         api.service(svc),
         api.deployment(svc, settings, stamp),

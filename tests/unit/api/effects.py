@@ -16,10 +16,31 @@ EXCLUSIVE = {
     "prompt.configMapRef": "prompt.system",
     "index.documents.persistentVolumeClaim": "index.documents.configMapRef",
 }
+# What a part needs around it to have an effect: the spec says so instead of its base.
+CONTEXTS: dict[str, Json] = {
+    "model.vllm": {"model": {"runtime": "VLLM", "name": "one"}},
+    "model.name": {"model": {"runtime": "VLLM", "vllm": {}}},
+    "model.revision": {"model": {"runtime": "VLLM", "name": "one", "vllm": {}}},
+    "model.external": {"model": {"runtime": "External"}},
+    "model.runtime": {
+        "model": {"name": "one", "vllm": {}, "external": {"url": "http://one.example.com", "model": "one"}},
+    },
+}
 # Fields whose plain example values would break a rule.
 EXAMPLES: dict[str, tuple[Any, Any]] = {
     "vectorStore.external.url": ("http://one.example.com", "http://two.example.com"),
     "index.chunking.maxCharacters": (1200, 1300),
+    "model.external.url": ("http://one.example.com", "http://two.example.com"),
+    "model.fallback": ([], [{"extractive": {}}]),
+    "model.prices.currency": ("USD", "VND"),
+    # Auto is Surge where nobody may look at nodes.
+    "model.vllm.strategy": ("Surge", "Replace"),
+    "model.vllm.gpu.resourceName": ("nvidia.com/gpu", "amd.com/gpu"),
+    "model.vllm.tolerations": ([], [{"key": "one"}]),
+    "model.vllm.nodeAffinity.required": ([], [{"key": "one", "operator": "Exists"}]),
+    "model.vllm.nodeAffinity.preferred": ([], [{"key": "one", "operator": "Exists"}]),
+    "model.vllm.resourceClaims": ([], [{"name": "one", "resourceClaimTemplateName": "one"}]),
+    "model.vllm.nodeSelector": ({}, {"one": "two"}),
 }
 
 
@@ -52,6 +73,8 @@ def examples(path: str, leaf: Json) -> tuple[Any, ...]:
         return tuple(leaf["enum"]) if len(leaf["enum"]) > 1 else (*leaf["enum"], PRETENDED)
     if leaf.get("x-kubernetes-int-or-string"):
         return QUANTITIES
+    if leaf["type"] == "array":
+        return ([], ["one"])
     if leaf["type"] == "boolean":
         return (False, True)
     if leaf["type"] in {"integer", "number"}:
@@ -62,6 +85,9 @@ def examples(path: str, leaf: Json) -> tuple[Any, ...]:
 def with_value(base: Json, schema: Json, path: str, value: Any) -> Json:
     """`base` with one field set: parts on the way are made with what they require, and what they exclude goes."""
     made = copy.deepcopy(base)
+    for part, context in CONTEXTS.items():
+        if path == part or path.startswith(f"{part}."):
+            made |= copy.deepcopy(context)
     for part, other in EXCLUSIVE.items():
         if path == part or path.startswith(f"{part}."):
             _remove(made, other)

@@ -61,6 +61,8 @@ def bounded(field: Json) -> bool:
         return "maxLength" in field
     if field["type"] == "array":
         return "maxItems" in field
+    if "additionalProperties" in field:
+        return "maxProperties" in field and bounded(field["additionalProperties"])
     return field["type"] != "object" or "properties" in field
 
 
@@ -97,7 +99,14 @@ def test_every_rule_says_what_to_do() -> None:
 def test_nothing_of_json_schema_is_left_that_kubernetes_does_not_know() -> None:
     text = "\n".join(crd.documents().values())
 
-    assert re.findall(r"^ *(?:- )?(title|\$ref|\$defs|const|additionalProperties|exclusiveMinimum):", text, re.M) == []
+    assert (
+        re.findall(
+            r"^ *(?:- )?(title|\$ref|\$defs|const|propertyNames|exclusiveMinimum|additionalProperties: \S+):?",
+            text,
+            re.M,
+        )
+        == []
+    )
     assert "type: 'null'" not in text
 
 

@@ -55,11 +55,25 @@ class IndexRelease(Contract):
     embedder: Endpoint | None = None
 
 
+class Engine(Contract):
+    """How a model server of ours runs the model: for the operator, which starts it anew when its revision is served again.
+
+    `image` None is the operator's own; `arguments` are those that the user added; `gpus` is the tensor parallel size (0: none).
+    """
+
+    image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    launcher: bool = True
+    arguments: tuple[Annotated[str, Field(max_length=1024)], ...] = Field(default=(), max_length=64)
+    gpus: int = Field(default=1, ge=0, le=64)
+    gpu_memory_percent: int = Field(default=90, ge=1, le=100)
+    trust_remote_code: bool = False
+
+
 class ModelRelease(Contract):
     """What turns sources into an answer. `Extractive` picks sentences and needs no server: it has no endpoints.
 
     `hash` covers what the model is (name, weights, engine), not where it runs. `context_tokens` is the longest prompt and
-    answer together, None when unknown.
+    answer together, None when unknown. `engine` is None but for VLLM.
     """
 
     runtime: Literal["Extractive", "VLLM", "External"]
@@ -69,6 +83,7 @@ class ModelRelease(Contract):
     endpoints: tuple[Endpoint, ...] = Field(default=(), max_length=8)
     context_tokens: Annotated[int, Field(ge=1)] | None = None
     max_sentences: int = Field(default=3, ge=1, le=10)
+    engine: Engine | None = None
 
     @model_validator(mode="after")
     def _endpoints_where_needed(self) -> Self:

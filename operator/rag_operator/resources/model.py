@@ -1,0 +1,251 @@
+"""A model server: Deployment, Service, and a disruption budget above one replica, once for each model that is wanted or served.
+
+    plan.model, models of served revisions --> one Deployment and Service for each, named by the model's hash
+
+The model that the spec declares is rendered from it. Another one that still serves stays as it runs: an edit of placement is
+for the new model, and must not roll the pods that answer.
+"""
+
+from typing import Any
+
+from rag_contract.release_table import ModelRelease
+
+from .. import names, quantities
+from ..api import RagService, Resources, Vllm
+from ..observed import Observed
+from ..releases import Plan
+from ..releases.model import hosted_models
+from ..scheduling import Strategy, Wish, choose
+from ..settings import Settings
+from . import engine, pod
+
+Json = dict[str, Any]
+
+VOLUME_CACHE = "model-cache"
+VOLUME_SHARED_MEMORY = "shm"
+SCRATCH = "8Gi"
+CACHE_SCRATCH = "100Gi"
+SHARED_MEMORY_PER_GPU = "1Gi"
+NO_SHARING = {"key": "nvidia.com/gpu.sharing-strategy", "operator": "NotIn", "values": ["mps", "time-slicing"]}
+"""Tensor parallelism over shares of one card is slower than one share, and may not start at all."""
+PRODUCT_LABELS = {"amd.com": "amd.com/gpu.product-name"}
+PRODUCT_LABEL = "nvidia.com/gpu.product"
+
+
+def build(svc: RagService, observed: Observed, plan: Plan, settings: Settings) -> list[Json]:
+    """Everything that the models of the plan need."""
+    children: list[Json] = []
+    for model in hosted_models(plan.model, plan.table.revisions):
+        live = observed.child("Deployment", names.model(svc.metadata.name, model.hash))
+        children.append(service(svc, model))
+        if model.hash != plan.model.hash and live is not None:
+            children.append(_as_it_runs(svc, model, live))
+            continue
+        made = deployment(svc, model, settings, strategy(svc))
+        children.append(made)
+        if made["spec"]["replicas"] > 1:
+            children.append(disruption_budget(svc, model))
+    return children
+
+
+def placement(svc: RagService) -> Vllm:
+    """Where and how models of ours run; the defaults when the spec no longer says it and one still serves."""
+    return svc.spec.model.vllm or Vllm()
+
+
+def strategy(svc: RagService) -> Strategy:
+    """How the pods of a model are exchanged."""
+    spec = placement(svc)
+    return choose(Wish(spec.strategy.value), spec.replicas, exclusive_cache=False, room=None)
+
+
+def service(svc: RagService, model: ModelRelease) -> Json:
+    """Where the API pods ask this model."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(svc, model),
+        "spec": {
+            "type": "ClusterIP",
+            "selector": names.model_selector(svc.metadata.name, model.hash),
+            "ports": [pod.service_port(names.MODEL_PORT)],
+        },
+    }
+
+
+def disruption_budget(svc: RagService, model: ModelRelease) -> Json:
+    """One pod at a time may be evicted. Only above one replica: else it would block every node drain."""
+    selector = {"matchLabels": names.model_selector(svc.metadata.name, model.hash)}
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": _metadata(svc, model),
+        "spec": {"maxUnavailable": 1, "selector": selector},
+    }
+
+
+def deployment(svc: RagService, model: ModelRelease, settings: Settings, rollout: Strategy) -> Json:
+    """The pods of one model."""
+    spec, labels = placement(svc), names.model_selector(svc.metadata.name, model.hash)
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(svc, model),
+        "spec": {
+            "replicas": 0 if svc.spec.suspend else spec.replicas,
+            "revisionHistoryLimit": 3,
+            "progressDeadlineSeconds": engine.times(spec).progress_deadline,
+            "selector": {"matchLabels": labels},
+            "strategy": rollout.deployment(),
+            "template": {
+                "metadata": {"labels": {**names.labels(svc.metadata.name, names.COMPONENT_MODEL), **labels}},
+                "spec": _pod(svc, model, settings),
+            },
+        },
+    }
+
+
+def _as_it_runs(svc: RagService, model: ModelRelease, live: Json) -> Json:
+    replicas = 0 if svc.spec.suspend else live["spec"].get("replicas", 1) or placement(svc).replicas
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(svc, model),
+        "spec": {**live["spec"], "replicas": replicas},
+    }
+
+
+def _metadata(svc: RagService, model: ModelRelease) -> Json:
+    labels = {names.LABEL_COMPONENT: names.COMPONENT_MODEL, names.LABEL_MODEL: model.hash[:8]}
+    return {"name": names.model(svc.metadata.name, model.hash), "labels": labels}
+
+
+def _pod(svc: RagService, model: ModelRelease, settings: Settings) -> Json:
+    spec = placement(svc)
+    more: Json = {
+        "terminationGracePeriodSeconds": engine.times(spec).grace,
+        "nodeSelector": _node_selector(spec),
+        "tolerations": _tolerations(spec),
+    }
+    affinity = _affinity(spec)
+    if affinity:
+        more["affinity"] = {"nodeAffinity": affinity}
+    if spec.replicas > 1:
+        more["topologySpreadConstraints"] = [_spread(svc, model)]
+    if spec.resource_claims:
+        more["resourceClaims"] = [claim.model_dump(mode="json", by_alias=True) for claim in spec.resource_claims]
+    if spec.runtime_class_name is not None:
+        more["runtimeClassName"] = spec.runtime_class_name
+    if spec.priority_class_name is not None:
+        more["priorityClassName"] = spec.priority_class_name
+    return pod.pod_spec(_container(model, spec, settings), _volumes(spec), **more)
+
+
+def _container(model: ModelRelease, spec: Vllm, settings: Settings) -> Json:
+    image = model.engine.image if model.engine is not None else None
+    stock = model.engine is not None and not model.engine.launcher
+    shared = _shared_memory(spec)
+    mounts = [
+        {"name": VOLUME_CACHE, "mountPath": engine.CACHE_PATH},
+        {"name": names.VOLUME_TEMPORARY, "mountPath": "/tmp"},  # noqa: S108 - the pod's own
+        *([{"name": VOLUME_SHARED_MEMORY, "mountPath": engine.SHARED_MEMORY_PATH}] if shared else []),
+    ]
+    made = pod.container(
+        "model",
+        image or settings.model_image,
+        spec.resources,
+        **({"command": ["vllm", "serve"]} if stock else {}),
+        args=engine.arguments(model, spec),
+        env=pod.variables(engine.environment(spec)),
+        ports=[pod.port(names.PORT_HTTP, names.MODEL_PORT)],
+        volumeMounts=mounts,
+        lifecycle={"preStop": {"sleep": {"seconds": pod.PRE_STOP_SECONDS}}},
+        **_probes(spec),
+    )
+    return {**made, "resources": _resources(spec, spec.resources, shared)}
+
+
+def _probes(spec: Vllm) -> Json:
+    """A hung engine is ended without draining: nothing would come of it."""
+    startup = pod.http_probe(
+        "/health", period=engine.STARTUP_PERIOD_SECONDS, failures=engine.times(spec).startup_failures, timeout=5
+    )
+    hang = pod.http_probe("/health", period=engine.HANG_PERIOD_SECONDS, failures=engine.HANG_FAILURES, timeout=10)
+    brief = {"terminationGracePeriodSeconds": pod.PRE_STOP_SECONDS + engine.TEARDOWN_SECONDS}
+    return {
+        "startupProbe": {**startup, **brief},
+        "readinessProbe": pod.http_probe("/health", period=5, failures=3, timeout=5),
+        "livenessProbe": {**hang, **brief},
+    }
+
+
+def _resources(spec: Vllm, resources: Resources, shared: str | None) -> Json:
+    """GPUs in limits only: requests then are equal by definition. Shared memory counts as memory of the container."""
+    made: Json = resources.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if shared is not None:
+        for part in made.values():
+            part["memory"] = quantities.total(part["memory"], shared)
+    if spec.resource_claims:
+        made["claims"] = [{"name": claim.name} for claim in spec.resource_claims]
+    elif spec.gpu.count > 0:
+        made["limits"][spec.gpu.resource_name] = str(spec.gpu.count)
+    return made
+
+
+def _shared_memory(spec: Vllm) -> str | None:
+    """Size of /dev/shm; None leaves the container runtime's 64 MiB, which is too little for several GPUs."""
+    if spec.shared_memory is not None:
+        return spec.shared_memory
+    return quantities.total(*[SHARED_MEMORY_PER_GPU] * spec.gpu.count) if spec.gpu.count > 1 else None
+
+
+def _volumes(spec: Vllm) -> list[Json]:
+    shared = _shared_memory(spec)
+    memory = {"name": VOLUME_SHARED_MEMORY, "emptyDir": {"medium": "Memory", "sizeLimit": shared}}
+    cache = {"name": VOLUME_CACHE, "emptyDir": {"sizeLimit": CACHE_SCRATCH}}
+    return [cache, pod.temporary(SCRATCH), *([memory] if shared else [])]
+
+
+def _vendor(spec: Vllm) -> str:
+    return spec.gpu.resource_name.partition("/")[0]
+
+
+def _node_selector(spec: Vllm) -> dict[str, str]:
+    product = PRODUCT_LABELS.get(_vendor(spec), PRODUCT_LABEL)
+    return {**spec.node_selector, **({product: spec.gpu.product} if spec.gpu.product is not None else {})}
+
+
+def _tolerations(spec: Vllm) -> list[Json]:
+    """The usual taint of GPU nodes, which keeps other pods off them, and what the user adds."""
+    usual = [{"key": f"{_vendor(spec)}/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+    added = [entry.model_dump(mode="json", by_alias=True, exclude_none=True) for entry in spec.tolerations]
+    return [*(usual if spec.gpu.count > 0 else []), *added]
+
+
+def _affinity(spec: Vllm) -> Json:
+    required = [entry.model_dump(mode="json", by_alias=True) for entry in spec.node_affinity.required]
+    if spec.gpu.count > 1 and not spec.resource_claims:
+        required.append(NO_SHARING)
+    preferred = [
+        {
+            "weight": entry.weight,
+            "preference": {"matchExpressions": [entry.model_dump(mode="json", by_alias=True, exclude={"weight"})]},
+        }
+        for entry in spec.node_affinity.preferred
+    ]
+    made: Json = {}
+    if required:
+        terms = [{"matchExpressions": required}]
+        made["requiredDuringSchedulingIgnoredDuringExecution"] = {"nodeSelectorTerms": terms}
+    if preferred:
+        made["preferredDuringSchedulingIgnoredDuringExecution"] = preferred
+    return made
+
+
+def _spread(svc: RagService, model: ModelRelease) -> Json:
+    return {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": names.model_selector(svc.metadata.name, model.hash)},
+    }
