@@ -50,6 +50,7 @@ POD_DISRUPTION_BUDGET: Final = Kind("policy", "v1", "poddisruptionbudgets", "Pod
 NETWORK_POLICY: Final = Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 EVENT: Final = Kind("events.k8s.io", "v1", "events", "Event")
 LEASE: Final = Kind("coordination.k8s.io", "v1", "leases", "Lease")
+NODE: Final = Kind("", "v1", "nodes", "Node", namespaced=False)
 NAMESPACE: Final = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
 
 ALL: Final = (
@@ -69,6 +70,7 @@ ALL: Final = (
     NETWORK_POLICY,
     EVENT,
     LEASE,
+    NODE,
     NAMESPACE,
 )
 _BY_NAME: Final = {(kind.api_version, kind.kind): kind for kind in ALL}

@@ -1,0 +1,174 @@
+"""Nodes, and what the pods of everybody take of them: watched from the first RagService on that runs a model server.
+
+    Nodes  --trim--> NodeFacts ┐
+    Pods   --trim--> PodUse    ┴--> ClusterNodes, a new snapshot only after a change
+
+Without the right to list nodes there is no snapshot, and the scheduler's own messages have to do. A Node or Pod is kept as the
+few numbers and labels that placing depends on: a cluster may have very many.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from ..runtime import kinds
+from ..runtime.client import Client
+from ..runtime.errors import ApiError, RuntimeFault
+from ..runtime.informer import Informer
+from ..runtime.kinds import Kind
+from ..scheduling import ClusterNodes, NodeFacts, NodeUse, PodUse, node_facts, node_use, pod_use
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+Wake = Callable[[bool], None]
+ON_A_NODE = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
+CALM_SECONDS = 1.0
+"""Changes that come together wake those who wait for a GPU once."""
+AT_REST_SECONDS = 30.0
+"""Those who wait for nothing are told this seldom that a roll-out would go another way now."""
+SETTLE_SECONDS = 10.0
+"""A pass waits this long, at most, for the first snapshot."""
+
+
+class NodeWatch:
+    """`run` it as a task. `wake(everyone)` is called on the event loop when GPUs, or who has them, have changed: `everyone`
+    False for those alone who wait for one. `retry_seconds`: how often a refused right is asked for again."""
+
+    def __init__(self, client: Client, wake: Wake, *, retry_seconds: float) -> None:
+        self._client = client
+        self._wake = wake
+        self._retry_seconds = retry_seconds
+        self._wanted = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._snapshot: ClusterNodes | None = None
+        self._allowed = False
+        self._use: dict[str, NodeUse] = {}
+        self._stale: set[str] = set()
+        self.nodes = Informer(client, kinds.NODE, trim=keep_node, on_change=self._node_changed)
+        self.pods = Informer(
+            client,
+            kinds.POD,
+            field_selector=ON_A_NODE,
+            trim=keep_pod,
+            index=_node_of,
+            on_change=self._pod_changed,
+        )
+
+    def want(self) -> None:
+        """Somebody runs a model server: watch from now on."""
+        self._wanted.set()
+
+    async def get(self) -> ClusterNodes | None:
+        """The nodes now; None when the operator may not look, or not yet. Waits for the first look."""
+        self.want()
+        try:
+            await asyncio.wait_for(self._settled.wait(), SETTLE_SECONDS)
+        except TimeoutError:
+            return None
+        return self.snapshot()
+
+    def snapshot(self) -> ClusterNodes | None:
+        """The nodes now, as far as they are known."""
+        if not (self.nodes.synced.is_set() and self.pods.synced.is_set()):
+            return None
+        if self._stale:
+            for name in self._stale:
+                self._use[name] = node_use(pod["use"] for pod in self.pods.by_owner_key(name))
+            self._stale.clear()
+            self._snapshot = None
+        if self._snapshot is None:
+            facts: Iterable[NodeFacts] = (body["facts"] for body in self.nodes.items())
+            self._snapshot = ClusterNodes(tuple(facts), dict(self._use))
+        return self._snapshot
+
+    def resync(self) -> None:
+        """Compare both caches with the server, when they are watched at all."""
+        for informer in self.watching():
+            informer.resync()
+
+    def watching(self) -> Sequence[Informer]:
+        """The informers that run: both or none."""
+        return (self.nodes, self.pods) if self._allowed else ()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await self._wanted.wait()
+        while not await self._may_look():
+            self._settled.set()
+            await asyncio.sleep(self._retry_seconds)
+        self._allowed = True
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.nodes.run(), name="informer of nodes")
+            tasks.create_task(self.pods.run(), name="informer of pods on nodes")
+            tasks.create_task(self._tell(), name="waking who waits for GPUs")
+
+    async def _may_look(self) -> bool:
+        """One small LIST tells. Other trouble than a refusal is the informers' business."""
+        try:
+            for kind in (kinds.NODE, kinds.POD):
+                await anext(self._client.list_pages(kind, page_size=1))
+        except ApiError as error:
+            if error.status == 403:
+                log.info("no right to list nodes: the scheduler's own messages are shown")
+                return False
+        except RuntimeFault as error:
+            log.debug("cannot tell yet whether nodes may be listed: %s", error)
+        return True
+
+    async def _tell(self) -> None:
+        await asyncio.gather(self.nodes.synced.wait(), self.pods.synced.wait())
+        self._settled.set()
+        next_for_all, owed = self._now(), False
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), next_for_all - self._now() if owed else None)
+            await asyncio.sleep(CALM_SECONDS)
+            self._changed.clear()
+            everyone = self._now() >= next_for_all
+            owed = not everyone
+            if everyone:
+                next_for_all = self._now() + AT_REST_SECONDS
+            self._wake(everyone)
+
+    def _node_changed(self, old: Json | None, new: Json | None) -> None:
+        if old is None or new is None or old["facts"] != new["facts"]:
+            self._snapshot = None
+            self._changed.set()
+
+    def _pod_changed(self, old: Json | None, new: Json | None) -> None:
+        uses: list[PodUse] = [body["use"] for body in (old, new) if body is not None]
+        if len(uses) == 2 and uses[0] == uses[1]:
+            return
+        self._stale.update(use.node for use in uses)
+        if any(use.holds_device for use in uses):
+            self._changed.set()
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+
+def keep_node(body: Json) -> Json:
+    """Of a Node: where it is in the cache, and its facts."""
+    return _kept(kinds.NODE, body, "facts", node_facts(body))
+
+
+def keep_pod(body: Json) -> Json:
+    """Of a Pod of anybody: where it is in the cache, and what it takes."""
+    return _kept(kinds.POD, body, "use", pod_use(body))
+
+
+def _kept(kind: Kind, body: Json, name: str, value: object) -> Json:
+    metadata = {"name": body["metadata"]["name"], "resourceVersion": body["metadata"]["resourceVersion"]}
+    if kind.namespaced:
+        metadata["namespace"] = body["metadata"]["namespace"]
+    return {"metadata": metadata, name: value}
+
+
+def _node_of(pod: Json) -> str:
+    use: PodUse = pod["use"]
+    return use.node
