@@ -246,8 +246,9 @@ class KubernetesCluster:
         patch = {
             "apiVersion": names.API_VERSION,
             "kind": SERVICE.kind,
-            # The uid is a precondition: an object of the same name that came later has its own status.
-            "metadata": {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]},
+            # The version is a precondition: an object of the same name that came later has its own status. A uid is none, for the
+            # API server takes over no metadata with a status.
+            "metadata": {key: metadata[key] for key in ("name", "namespace", "resourceVersion")},
             "status": desired,
         }
         answer = await self._client.apply(patch, subresource="status")
