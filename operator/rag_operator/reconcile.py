@@ -26,6 +26,8 @@ Clock = Callable[[], datetime]
 SecretMaker = Callable[[Callable[[], str]], Json]
 REFUSALS = frozenset({400, 403, 409, 422})
 """The server understood a write and says no. Everything else is the network's or the server's trouble: try again."""
+TABLE = frozenset({names.COMPONENT_RELEASES, names.COMPONENT_REVISION})
+"""While one of these is refused the release table is not stored as planned, and no pod is told to load it."""
 
 
 class Cluster(Protocol):
@@ -89,7 +91,8 @@ async def reconcile(key: Key, cluster: Cluster, settings: Settings, clock: Clock
         observed, built, refusals = await _apply_all(observed, plan, cluster, settings)
     table = plan.table.table_hash()
     answers = await cluster.ask(observed.pods_of(names.COMPONENT_API), table)
-    await _refresh_volumes(observed, answers, table, now, cluster)
+    if not any(refusal.component in TABLE for refusal in refusals):
+        await _refresh_volumes(observed, answers, table, now, cluster)
     lost = status.missing_collection(answers) and rebuilt_otherwise(observed, plan.index, plan.verified) is None
     age = Age(now, lost)
     if problem is None:

@@ -40,6 +40,8 @@ def columns(facts: Facts, confirmed: bool) -> Json:
                 "model": revision.model.name,
             }
             for revision in sorted(facts.plan.retained, key=lambda revision: -revision.number)[:HISTORY]
+            # One whose record was refused has not been; its number would count as used, and the next pass would take another.
+            if observed.child("RagRevision", names.revision(facts.name, revision.number)) is not None
         ],
     }
 
