@@ -19,8 +19,10 @@ from rag_api.settings import Settings
 from rag_contract.environment import API_KEYS_FILE, ApiEnvironment, ApiKey
 from rag_contract.release_table import (
     FILE_NAME,
+    Endpoint,
     IndexRelease,
     ModelRelease,
+    Policy,
     PromptRelease,
     ReleaseTable,
     Retrieval,
@@ -28,6 +30,7 @@ from rag_contract.release_table import (
 )
 
 KEY = "a-client-key"
+NOWHERE = Endpoint(url="http://127.0.0.1:9", model="rag")
 REFUSAL = "Nothing in the documents says so."
 JSON = {"content-type": "application/json"}
 
@@ -59,18 +62,25 @@ def revision(
     return made.model_copy(update=changes)
 
 
+def served_by(*endpoints: Endpoint, **changes: Any) -> ModelRelease:
+    """A model on these servers."""
+    fields = {"runtime": "External", "name": "org/model", "revision": "abc", "hash": "1" * 16, **changes}
+    return ModelRelease(endpoints=endpoints, **fields)
+
+
 class Folder:
     """The mounted files of one pod."""
 
     def __init__(self, path: Path) -> None:
         self.releases = path / "releases"
         self.keys = path / "keys"
-        for each in (self.releases, self.keys):
+        self.model_keys = path / "model-keys"
+        for each in (self.releases, self.keys, self.model_keys):
             each.mkdir(parents=True, exist_ok=True)
 
-    def serve(self, *revisions: Revision) -> ReleaseTable:
+    def serve(self, *revisions: Revision, policy: Policy | None = None) -> ReleaseTable:
         """Write the release table."""
-        table = ReleaseTable(service="handbook", revisions=revisions)
+        table = ReleaseTable(service="handbook", revisions=revisions, policy=policy or Policy())
         self.write_releases(table.to_json())
         return table
 
@@ -81,6 +91,12 @@ class Folder:
     def allow(self, *keys: ApiKey) -> None:
         """Write the API keys."""
         self.write_keys(json.dumps([key.model_dump() for key in keys]))
+
+    def write_model_key(self, name: str, text: str) -> None:
+        """Write the key of a model server."""
+        path = self.model_keys / name
+        path.parent.mkdir(exist_ok=True)
+        _replace(path, text)
 
     def write_keys(self, text: str) -> None:
         """Write any text as the API keys, as one change."""
@@ -134,6 +150,10 @@ class Api:
         answer = await self.send("GET", "/metrics")
         lines = [line for line in answer.body.decode().splitlines() if line.startswith(name)]
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
+    async def take(self, table: ReleaseTable) -> None:
+        """Returns when the table is served."""
+        await until(lambda: self.application.table_hash == table.table_hash())
 
     async def until_idle(self, seconds: float = 10) -> bool:
         """Whether all slots become free. The time is for a machine that is busy; how long it takes is for the benchmark."""
@@ -201,6 +221,7 @@ async def serving(
         "qdrant_url": qdrant_url,
         "releases_path": str(folder / "releases"),
         "keys_path": str(folder / "keys"),
+        "model_keys_path": str(folder / "model-keys"),
         "host": "127.0.0.1",
         "port": 0,
         "requests_per_minute": 0,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from rag_api.errors import NotReady
+from rag_api.model_keys import ModelKeys
 from rag_api.releases import SPOKEN, LoadedTable, ReleaseStore
 from rag_contract.release_table import FILE_NAME, ReleaseTable
 
@@ -20,7 +21,14 @@ NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 
 
 def _store(folder: Folder, read: list[str] | None = None) -> ReleaseStore:
-    return ReleaseStore(folder.releases, "handbook", "1.2.3", lambda: NOW, (read if read is not None else []).append)
+    return ReleaseStore(
+        folder.releases,
+        service="handbook",
+        version="1.2.3",
+        keys=ModelKeys(folder.model_keys),
+        now=lambda: NOW,
+        read=(read if read is not None else []).append,
+    )
 
 
 def _loaded(*weights: int) -> LoadedTable:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
+from rag_contract.environment import ApiEnvironment
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
@@ -16,18 +17,24 @@ from .admission import Admission
 from .auth import Authenticator, KeyTable, Open
 from .collections_check import Collections
 from .drain import Drain
+from .embedder import Embedder
 from .errors import BY_STATUS, ApiError, BadRequest, InternalError
 from .generator import Generator
+from .generator.chain import Chain
 from .generator.extractive import Extractive
+from .generator.openai import OpenAI, Patience
 from .heartbeat import QUIET_SECONDS, Heartbeats
 from .limits import RateLimit, Slots
 from .middleware import Gateway
+from .model_check import ModelCheck
+from .model_keys import ModelKeys
 from .pipeline import Pipeline
 from .readiness import Readiness
 from .releases import ReleaseStore
 from .retriever import Qdrant
 from .routes import documentation, service
 from .routes.query import QueryRoutes
+from .servers import Servers
 from .settings import Settings
 from .telemetry import LOG, Metrics
 
@@ -38,10 +45,12 @@ WATCH_SECONDS = 0.1
 class Seams:
     """What a test may bring in place of the real thing. Times are in seconds."""
 
-    generators: Mapping[str, Generator] = field(default_factory=lambda: {"Extractive": Extractive()})
+    generators: Mapping[str, Generator] = field(default_factory=dict)
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     clock: Callable[[], float] = time.perf_counter
     retrieval_timeout: float = 10.0
+    embedding_timeout: float = 5.0
+    patience: Patience | None = None
     request_timeout: float | None = None
     stream_timeout: float | None = None
     quiet: float = QUIET_SECONDS
@@ -57,9 +66,16 @@ class Application:
         self._authenticator: Authenticator = (
             Open() if environment.auth_mode == "None" else KeyTable(Path(environment.keys_path))
         )
+        model_keys = ModelKeys(Path(environment.model_keys_path))
         self._releases = ReleaseStore(
-            Path(environment.releases_path), environment.service, settings.version, seams.now, metrics.table_read
+            Path(environment.releases_path),
+            service=environment.service,
+            version=settings.version,
+            keys=model_keys,
+            now=seams.now,
+            read=metrics.table_read,
         )
+        self._servers = Servers(model_keys, seams.clock)
         self._qdrant = Qdrant(environment.qdrant_url, settings.qdrant_api_key, seams.retrieval_timeout, metrics)
         self._heartbeats = Heartbeats(seams.clock, seams.quiet)
         collections = Collections(self._qdrant)
@@ -68,6 +84,7 @@ class Application:
             authenticator=self._authenticator,
             qdrant=self._qdrant,
             collections=collections,
+            models=ModelCheck(self._servers, seams.clock),
             drain=self.drain,
             clock=seams.clock,
         )
@@ -78,7 +95,14 @@ class Application:
             metrics,
         )
         routes = QueryRoutes(
-            Pipeline(self._releases, self._qdrant, collections, seams.generators, metrics),
+            Pipeline(
+                releases=self._releases,
+                qdrant=self._qdrant,
+                collections=collections,
+                embedder=Embedder(self._servers, seams.embedding_timeout, metrics),
+                generator=Chain(_generators(environment, seams, self._servers, metrics), metrics),
+                metrics=metrics,
+            ),
             admission,
             self._heartbeats,
             metrics,
@@ -95,10 +119,16 @@ class Application:
         """The ASGI entry point."""
         await self._gateway(scope, receive, send)
 
+    @property
+    def table_hash(self) -> str:
+        """Hash of the release table in force, empty before the first."""
+        return self._releases.loaded.hash if self._releases.loaded else ""
+
     @asynccontextmanager
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
         self._refresh()
         await self._qdrant.open()
+        await self._servers.open()
         tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._heartbeats.run())]
         try:
             yield
@@ -107,6 +137,7 @@ class Application:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            await self._servers.close()
             await self._qdrant.close()
 
     async def _watch(self) -> None:
@@ -130,6 +161,13 @@ class Application:
 def create_app(settings: Settings, seams: Seams | None = None) -> Application:
     """The application for these settings. Opens nothing before its lifespan starts."""
     return Application(settings, seams or Seams())
+
+
+def _generators(environment: ApiEnvironment, seams: Seams, servers: Servers, metrics: Metrics) -> dict[str, Generator]:
+    """One per runtime; a runtime that is a server of ours or of somebody else is the same to the API."""
+    patience = seams.patience or Patience(environment.first_token_timeout_seconds, environment.token_timeout_seconds)
+    server = OpenAI(servers, patience, metrics)
+    return {"Extractive": Extractive(), "VLLM": server, "External": server, **seams.generators}
 
 
 def _slow(settings: Settings, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:

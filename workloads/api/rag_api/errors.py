@@ -10,6 +10,7 @@
     ├── InternalError 500                                    a bug; the log has the rest under the trace id
     ├── UpstreamError 502, UpstreamRateLimited 502           retryable
     ├── NotReady, ConcurrencyLimit, Draining 503             retryable, Retry-After
+    ├── ModelDisabled 503                                    retryable, Retry-After
     └── RetrievalTimeout, ModelTimeout, StreamTimeout 504    retryable
 
 A message is written for the client: no stack trace, no upstream text, no prompt, no key, no part of a document.
@@ -130,6 +131,12 @@ class Draining(ApiError):
     """This pod is being stopped; another one will answer."""
 
     status, code, retryable = 503, "DRAINING", True
+
+
+class ModelDisabled(ApiError):
+    """The model is switched off, and no fallback answered."""
+
+    status, code, retryable = 503, "MODEL_DISABLED", True
 
 
 class RetrievalTimeout(ApiError):

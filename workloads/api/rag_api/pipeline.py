@@ -6,22 +6,24 @@ prepare (pick the revision, search)  ->  Prepared  --answer-->  Step, Step, ... 
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from rag_contract.release_table import Revision
+from rag_contract.release_table import Policy, Revision
 
+from . import provenance
 from .auth import Principal
 from .citations import Checked, MarkerCheck
 from .collections_check import Collections
 from .context import RequestContext
+from .embedder import Embedder
 from .errors import BadRequest, Forbidden, ModelTimeout, NotReady, RetrievalTimeout, UpstreamError
-from .generator import Generator, Job, Piece
+from .generator import Generator, Job, Piece, prompt
 from .releases import ReleaseStore
-from .retriever import Qdrant, Source
-from .schemas import Citation, FinishReason, QueryRequest, Usage
+from .retriever import Asked, Qdrant, Source
+from .schemas import Citation, Degraded, FinishReason, QueryRequest, Usage
 from .telemetry import Metrics
 from .text import visible
 
@@ -35,16 +37,18 @@ class Step(NamedTuple):
 
 @dataclass(slots=True)
 class Prepared:
-    """One question with its sources. The fields after `max_output_tokens` fill up while the answer is made."""
+    """One question with its sources. The fields after `policy` fill up while the answer is made."""
 
     answer_id: str
     question: str
     revision: Revision
     sources: list[Source]
     max_output_tokens: int
+    policy: Policy
     citations: list[Citation] = field(default_factory=list)
     finish_reason: FinishReason = "error"
     usage: Usage = field(default_factory=Usage)
+    degraded: Degraded | None = None
 
     def cited(self) -> tuple[Citation, ...]:
         """All sources as citations, in order."""
@@ -56,16 +60,19 @@ class Pipeline:
 
     def __init__(
         self,
+        *,
         releases: ReleaseStore,
         qdrant: Qdrant,
         collections: Collections,
-        generators: Mapping[str, Generator],
+        embedder: Embedder,
+        generator: Generator,
         metrics: Metrics,
     ) -> None:
         self._releases = releases
         self._qdrant = qdrant
         self._collections = collections
-        self._generators = generators
+        self._embedder = embedder
+        self._generator = generator
         self._metrics = metrics
 
     async def prepare(self, context: RequestContext, principal: Principal, request: QueryRequest) -> Prepared:
@@ -79,20 +86,16 @@ class Pipeline:
             or request.session
             or (context.trace_id if principal.key_id == "anonymous" else principal.key_id)
         )
-        revision = self._releases.current().pick(sticky)
-        context.headers.append((b"x-rag-revision", b"%d" % revision.number))
-        context.facts |= {
-            "input_chars": len(request.question),
-            "revision": revision.number,
-            "prompt_version": revision.prompt.version,
-            "index_version": revision.index.version,
-            "model_version": revision.model.name,
-        }
+        loaded = self._releases.current()
+        revision = loaded.pick(sticky)
+        provenance.tell(context, revision)
+        context.facts["input_chars"] = len(request.question)
         started = time.perf_counter()
         try:
             await self._collections.ensure(revision)
             limit = request.top_k or revision.retrieval.top_k
-            sources = await self._qdrant.search(principal, revision, question, limit)
+            vector = await self._vector(revision, question)
+            sources = await self._qdrant.search(principal, revision, Asked(question, vector), limit)
         except NotReady:
             self._collections.forget(revision)
             raise
@@ -100,23 +103,29 @@ class Pipeline:
             context.latency.retrieval = self._stage("retrieval", started)
         if not sources:
             self._metrics.empty.inc()
-        return Prepared("ans_" + secrets.token_hex(12), question, revision, sources, request.max_output_tokens)
+        length = prompt.output_tokens(revision.model, request.max_output_tokens)
+        sources = prompt.packed(sources, question, revision.prompt, revision.model, length)
+        return Prepared("ans_" + secrets.token_hex(12), question, revision, sources, length, loaded.table.policy)
 
     async def answer(self, context: RequestContext, prepared: Prepared) -> AsyncGenerator[Step, None]:
-        """Make the answer; `prepared` holds the outcome when the iterator ends. Raises ApiError."""
+        """Make the answer; `prepared` holds the outcome when the iterator ends. Raises ApiError.
+
+        An empty step may come first: somebody has taken the work, and text will follow.
+        """
         started = time.perf_counter()
         check = MarkerCheck(len(prepared.sources))
         ended = False
         try:
-            async with aclosing(self._pieces(prepared)) as pieces:
+            async with aclosing(self._pieces(context, prepared)) as pieces:
                 async for piece in pieces:
                     step = self._step(prepared, check.feed(piece.text))
-                    if step.text:
-                        yield step
                     if piece.finish_reason:
                         prepared.finish_reason = piece.finish_reason
                         prepared.usage = Usage(piece.prompt_tokens, piece.completion_tokens)
+                        prepared.degraded = piece.degraded
                         ended = True
+                    if step.text or not (piece.text or ended):
+                        yield step
             if not ended:
                 raise UpstreamError("The answer broke off.")
             rest = self._step(prepared, check.finish())
@@ -126,12 +135,29 @@ class Pipeline:
             context.latency.generation = self._stage("generation", started)
             self._record(context, prepared, check.dropped)
 
-    def _pieces(self, prepared: Prepared) -> AsyncGenerator[Piece, None]:
+    async def _vector(self, revision: Revision, question: str) -> list[float] | None:
+        """Of the question, where the release compares vectors."""
+        if revision.retrieval.mode == "Sparse":
+            return None
+        started = time.perf_counter()
+        try:
+            return await self._embedder.embed(revision.index, question)
+        finally:
+            self._stage("embedding", started)
+
+    def _pieces(self, context: RequestContext, prepared: Prepared) -> AsyncGenerator[Piece, None]:
         revision = prepared.revision
         if not prepared.sources:
             return _refusal(revision)
-        job = Job(prepared.question, prepared.sources, revision, prepared.max_output_tokens)
-        return self._generators[revision.model.runtime].generate(job)
+        job = Job(
+            prepared.question,
+            prepared.sources,
+            revision,
+            prepared.max_output_tokens,
+            prepared.policy,
+            context.trace_id,
+        )
+        return self._generator.generate(job)
 
     def _step(self, prepared: Prepared, checked: Checked) -> Step:
         new = tuple(_citation(number, prepared.sources[number - 1]) for number in checked.new)
@@ -140,8 +166,16 @@ class Pipeline:
 
     def _record(self, context: RequestContext, prepared: Prepared, dropped: int) -> None:
         usage, reason = prepared.usage, prepared.finish_reason
-        context.facts |= {"finish_reason": reason, "tokens": usage.completion_tokens, "answer_id": prepared.answer_id}
-        self._metrics.answered(prepared.revision, reason, usage.prompt_tokens, usage.completion_tokens)
+        context.facts |= {
+            "finish_reason": reason,
+            "prompt_tokens": usage.prompt_tokens,
+            "tokens": usage.completion_tokens,
+            "answer_id": prepared.answer_id,
+            "degraded": prepared.degraded,
+        }
+        self._metrics.answered(context, prepared.revision, reason, usage)
+        if prepared.degraded is None and prepared.revision.model.endpoints and prepared.policy.prices:
+            context.facts["cost"] = self._metrics.paid(context, prepared.policy.prices, usage)
         self._metrics.valid.inc(len(prepared.citations))
         self._metrics.dropped.inc(dropped)
 

@@ -10,6 +10,7 @@ from .auth import Authenticator
 from .collections_check import Collections
 from .drain import Drain
 from .errors import ApiError
+from .model_check import ModelCheck
 from .releases import ReleaseStore
 from .retriever import Qdrant
 
@@ -28,6 +29,7 @@ class Readiness:
         authenticator: Authenticator,
         qdrant: Qdrant,
         collections: Collections,
+        models: ModelCheck,
         drain: Drain,
         clock: Callable[[], float],
     ) -> None:
@@ -35,6 +37,7 @@ class Readiness:
         self._authenticator = authenticator
         self._qdrant = qdrant
         self._collections = collections
+        self._models = models
         self._drain = drain
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -59,7 +62,10 @@ class Readiness:
                 return self._cached[2]
             checks = tuple(
                 await asyncio.gather(
-                    _in_time("vector_store", self._vector_store()), _in_time("collections", self._collections_right())
+                    _in_time("vector_store", self._vector_store()),
+                    _in_time("collections", self._collections_right()),
+                    self._models.model(self._releases.loaded),
+                    self._models.embedder(self._releases.loaded),
                 )
             )
             self._cached = (table, self._clock(), checks)

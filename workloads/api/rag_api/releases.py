@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 from rag_contract.identity import ANALYZER, CHUNKER, IndexIdentity
-from rag_contract.release_table import FILE_NAME, ReleaseTable, Revision
+from rag_contract.release_table import FILE_NAME, Endpoint, ReleaseTable, Revision
 from rag_contract.reports import (
     IndexReport,
     ModelReport,
@@ -24,9 +24,10 @@ from rag_contract.reports import (
 
 from .errors import NotReady
 from .files import WatchedFile
+from .model_keys import ModelKeys
 
 SPOKEN = IndexIdentity(provider="BM25", model=ANALYZER, chunker=CHUNKER)
-"""The identity that this process encodes questions for."""
+"""How this process takes the words of a question apart. Vectors come from the embedding server that a release names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,19 @@ class ReleaseStore:
     """Holds the table that is served and watches the file for the next one. `read` is told "good" or "bad" per reading."""
 
     def __init__(
-        self, folder: Path, service: str, version: str, now: Callable[[], datetime], read: Callable[[str], None]
+        self,
+        folder: Path,
+        *,
+        service: str,
+        version: str,
+        keys: ModelKeys,
+        now: Callable[[], datetime],
+        read: Callable[[str], None],
     ) -> None:
         self._file = WatchedFile(folder / FILE_NAME)
         self._service = service
         self._version = version
+        self._keys = keys
         self._now = now
         self._read = read
         self._problem = ""
@@ -94,12 +103,13 @@ class ReleaseStore:
         if table.service != self._service:
             raise ValueError(f"it is the table of the service {table.service!r}, not of {self._service!r}")
         for revision in table.revisions:
-            identity = revision.index.identity
-            if identity.fingerprint() != SPOKEN.fingerprint():
-                raise ValueError(
-                    f"revision {revision.number} has an index of {identity.provider} {identity.model}, "
-                    f"this image speaks {SPOKEN.provider} {SPOKEN.model}: build the index anew or use another API image"
-                )
+            if problem := _unspoken(revision):
+                raise ValueError(f"revision {revision.number} {problem}")
+        before = {each.key for each in endpoints(self.loaded.table)} if self.loaded else None
+        for key in sorted({each.key for each in endpoints(table) if each.key}):
+            # A pod that was started before the key was mounted leaves the new release to pods that have it.
+            if before is not None and key not in before and not self._keys.has(key):
+                raise ValueError(f"the key {key} of a model server is not mounted: see whether its Secret exists")
 
     def current(self) -> LoadedTable:
         """The table in force. Raises NotReady before the first one."""
@@ -125,6 +135,31 @@ class ReleaseStore:
             table_hash=loaded.hash if loaded else "",
             revisions=revisions,
         )
+
+
+def endpoints(table: ReleaseTable) -> list[Endpoint]:
+    """All servers that a table names: of models, embedders and fallbacks."""
+    found = [endpoint for revision in table.revisions for endpoint in revision.model.endpoints]
+    found += [revision.index.embedder for revision in table.revisions if revision.index.embedder]
+    return found + [fallback.endpoint for fallback in table.policy.fallbacks if fallback.endpoint]
+
+
+def _unspoken(revision: Revision) -> str:
+    """Why this process cannot put questions to the revision's index; empty when it can."""
+    identity, mode = revision.index.identity, revision.retrieval.mode
+    mine = (SPOKEN.analyzer, SPOKEN.normalisation, SPOKEN.chunker)
+    if (identity.analyzer, identity.normalisation, identity.chunker) != mine or (
+        identity.provider == "BM25" and identity != SPOKEN
+    ):
+        return (
+            f"has an index of {identity.provider} {identity.model} analysed by {identity.analyzer}, this image speaks "
+            f"{SPOKEN.analyzer}: build the index anew or use another API image"
+        )
+    if mode != "Sparse" and (identity.provider == "BM25" or revision.index.embedder is None):
+        return f"compares vectors (retrieval {mode}), but its index has none or names no embedding server"
+    if mode != "Sparse" and not identity.dimension:
+        return "does not say how many dimensions its vectors have"
+    return ""
 
 
 def _report(revision: Revision, loaded_at: str) -> RevisionReport:

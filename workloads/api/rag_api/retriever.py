@@ -4,14 +4,14 @@ The filter of the caller's tenant and roles is part of every query, and what com
 a store that ignored the filter is an error, not a leak.
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import aiohttp
 import msgspec
 import orjson
 from rag_contract import payload
-from rag_contract.analysis import encode_query
-from rag_contract.identity import METADATA_KEY, SPARSE_VECTOR, CollectionStamp
+from rag_contract.analysis import SparseVector, encode_query
+from rag_contract.identity import DENSE_VECTOR, METADATA_KEY, SPARSE_VECTOR, CollectionStamp
 from rag_contract.release_table import Revision
 
 from .auth import Principal
@@ -20,6 +20,9 @@ from .text import visible
 
 _INCLUDE = orjson.Fragment(orjson.dumps({"include": [*payload.READ, payload.TENANT, payload.ROLES]}))
 _MAX_ANSWER_BYTES = 8 * 1024 * 1024
+HYBRID_DEPTH = 4
+HYBRID_LEAST = 20
+"""Each ranking of a hybrid query is this many times as long as the answer, and at least this long."""
 
 
 class Source(NamedTuple):
@@ -32,6 +35,13 @@ class Source(NamedTuple):
     url: str | None
     page: int | None
     text: str
+
+
+class Asked(NamedTuple):
+    """A question. `vector` is its embedding, None where the release compares words only."""
+
+    text: str
+    vector: list[float] | None = None
 
 
 class Failures(Protocol):
@@ -102,15 +112,14 @@ class Qdrant:
         if self._session is not None:
             await self._session.close()
 
-    async def search(self, principal: Principal, revision: Revision, question: str, limit: int) -> list[Source]:
-        """The best chunks that the principal may read, best first; empty for a question without content words.
+    async def search(self, principal: Principal, revision: Revision, asked: Asked, limit: int) -> list[Source]:
+        """The best chunks that the principal may read, best first; empty when there is nothing to search by.
 
         Raises RetrievalTimeout, UpstreamError, UpstreamRateLimited, NotReady (no such collection).
         """
-        vector = encode_query(question)
-        if not vector.indices:
+        body = _query(asked, principal, revision, limit)
+        if body is None:
             return []
-        body = _query(vector, principal, revision, limit)
         answer = await self._read("POST", f"/collections/{revision.index.collection}/points/query", body)
         try:
             points = _DECODE(answer).result.points
@@ -202,14 +211,33 @@ class Qdrant:
         )
 
 
-def _query(vector: Any, principal: Principal, revision: Revision, limit: int) -> bytes:
-    body: dict[str, object] = {
-        "query": {"indices": vector.indices, "values": vector.values},
-        "using": SPARSE_VECTOR,
-        "filter": orjson.Fragment(principal.filter),
-        "limit": limit,
-        "with_payload": _INCLUDE,
-    }
-    if revision.retrieval.minimum_score is not None:
-        body["score_threshold"] = revision.retrieval.minimum_score
-    return orjson.dumps(body)
+def _query(asked: Asked, principal: Principal, revision: Revision, limit: int) -> bytes | None:
+    """The body of a query; None when the question has no content words and no vector.
+
+    Sparse and Dense ask one vector. Hybrid fetches by both and fuses the two rankings by reciprocal ranks (RRF, the
+    store's default constant); a score of its own would be a rank, so `minimum_score` is no part of it.
+    """
+    scope = {"filter": orjson.Fragment(principal.filter), "limit": limit}
+    wanted = _vectors(asked, revision.retrieval.mode)
+    if not wanted:
+        return None
+    if len(wanted) == 1:
+        body: dict[str, object] = {**wanted[0], **scope}
+        if revision.retrieval.minimum_score is not None and revision.retrieval.mode != "Hybrid":
+            body["score_threshold"] = revision.retrieval.minimum_score
+    else:
+        depth = {**scope, "limit": max(limit * HYBRID_DEPTH, HYBRID_LEAST)}
+        # The filter is set on both levels: a store that forgets one of them still leaks nothing.
+        body = {"prefetch": [{**each, **depth} for each in wanted], "query": {"fusion": "rrf"}, **scope}
+    return orjson.dumps({**body, "with_payload": _INCLUDE})
+
+
+def _vectors(asked: Asked, mode: str) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = []
+    if mode != "Dense":
+        words: SparseVector = encode_query(asked.text)
+        if words.indices:
+            found.append({"query": {"indices": words.indices, "values": words.values}, "using": SPARSE_VECTOR})
+    if mode != "Sparse" and asked.vector is not None:
+        found.append({"query": asked.vector, "using": DENSE_VECTOR})
+    return found

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 import orjson
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import generate_latest
-from rag_contract.release_table import Revision
+from rag_contract.release_table import Prices, Revision
 
 from .context import RequestContext
+from .provenance import model_version
+from .schemas import Usage
 
 MAX_TENANTS = 50
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+_PRICES = (0.00001, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0)
+_PAID = ("currency", "model", "tenant")
 _REVISION = ("revision", "prompt", "index", "model")
 
 REQUEST_LOG = logging.getLogger("rag_api.request")
@@ -58,15 +62,20 @@ class Metrics:
         self.answers = Counter("rag_answers", "Answers", (*_REVISION, "finish_reason"), registry=registry)
         self.empty = Counter("rag_empty_retrievals", "Questions for which nothing was found", registry=registry)
         self.citations = Counter("rag_citations", "Markers in answers", ("result",), registry=registry)
-        self.tokens = Counter("rag_tokens", "Tokens", ("direction",), registry=registry)
+        self.tokens = Counter("rag_tokens", "Tokens", ("direction", "tenant"), registry=registry)
+        self.cost = Counter("rag_cost", "What answers cost at the configured prices", _PAID, registry=registry)
+        self.answer_cost = Histogram(
+            "rag_answer_cost", "What one answer cost", ("currency",), buckets=_PRICES, registry=registry
+        )
+        self.fallbacks = Counter("rag_fallbacks", "Answers by a fallback of the model", ("to",), registry=registry)
         self.upstream = Counter("rag_upstream_failures", "Failures upstream", ("upstream", "reason"), registry=registry)
         self.limited = Counter("rag_rate_limited", "Requests over the rate", ("tenant",), registry=registry)
         self.loads = Counter("rag_release_table_loads", "Release tables read", ("result",), registry=registry)
         self.weight = Gauge("rag_revision_weight", "Share of the requests, per cent", _REVISION, registry=registry)
         # Children are looked up by their labels once; a look-up costs more than the increment.
-        self.stage = {name: self.stages.labels(name) for name in ("retrieval", "generation")}
+        self.stage = {name: self.stages.labels(name) for name in ("embedding", "retrieval", "generation")}
         self.valid, self.dropped = self.citations.labels("valid"), self.citations.labels("dropped")
-        self._tokens_in, self._tokens_out = self.tokens.labels("in"), self.tokens.labels("out")
+        self._token_children: dict[str, tuple[Counter, Counter]] = {}
         self._answer_children: dict[tuple[int, str], Counter] = {}
         self._request_children: dict[tuple[str, int, str, str], Counter] = {}
         self._route_children: dict[str, Histogram] = {}
@@ -105,15 +114,35 @@ class Metrics:
         for revision in now:
             self.weight.labels(*_labels(revision)).set(revision.weight)
 
-    def answered(self, revision: Revision, finish_reason: str, prompt_tokens: int, completion_tokens: int) -> None:
+    def fell_back(self, to: str) -> None:
+        """Implements the generators' `Fallbacks`."""
+        self.fallbacks.labels(to).inc()
+
+    def paid(self, context: RequestContext, prices: Prices, usage: Usage) -> float:
+        """What an answer of the release's model cost, in units of the prices' currency."""
+        paid = usage.prompt_tokens * prices.prompt_per_million + usage.completion_tokens * prices.completion_per_million
+        cost = paid / 1_000_000
+        model = str(context.facts.get("model_version", ""))
+        self.cost.labels(prices.currency, model, self.tenant(context)).inc(cost)
+        self.answer_cost.labels(prices.currency).observe(cost)
+        return cost
+
+    def answered(self, context: RequestContext, revision: Revision, finish_reason: str, usage: Usage) -> None:
         """One answer was made."""
         key = (revision.number, finish_reason)
         child = self._answer_children.get(key)
         if child is None:
             child = self._answer_children[key] = self.answers.labels(*_labels(revision), finish_reason)
         child.inc()
-        self._tokens_in.inc(prompt_tokens)
-        self._tokens_out.inc(completion_tokens)
+        tenant = self.tenant(context)
+        tokens = self._token_children.get(tenant)
+        if tokens is None:
+            tokens = self._token_children[tenant] = (
+                self.tokens.labels("in", tenant),
+                self.tokens.labels("out", tenant),
+            )
+        tokens[0].inc(usage.prompt_tokens)
+        tokens[1].inc(usage.completion_tokens)
 
     def finished(self, context: RequestContext, seconds: float) -> None:
         """One request ended, however it ended."""
@@ -155,4 +184,4 @@ def log_request(context: RequestContext, seconds: float, *, quiet: bool) -> None
 
 
 def _labels(revision: Revision) -> tuple[str, str, str, str]:
-    return str(revision.number), revision.prompt.version, revision.index.version, revision.model.name
+    return str(revision.number), revision.prompt.version, revision.index.version, model_version(revision.model)

@@ -3,28 +3,35 @@
 from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple, Protocol
 
-from rag_contract.release_table import Revision
+from rag_contract.release_table import Endpoint, Policy, Revision
 
 from ..retriever import Source
-from ..schemas import FinishReason
+from ..schemas import Degraded, FinishReason
 
 
 class Job(NamedTuple):
-    """One answer to be made. `sources` are numbered from 1 in their order."""
+    """One answer to be made. `sources` are numbered from 1 in their order; `endpoints` are the servers that may be asked."""
 
     question: str
     sources: Sequence[Source]
     revision: Revision
     max_output_tokens: int
+    policy: Policy = Policy()
+    trace_id: str = ""
+    endpoints: tuple[Endpoint, ...] = ()
 
 
 class Piece(NamedTuple):
-    """A piece of the answer; the last one carries the finish reason and the token counts."""
+    """A piece of the answer; the last one carries the finish reason, the token counts and who stepped in for the model.
+
+    An empty piece without a finish reason says that somebody has taken the work.
+    """
 
     text: str
     finish_reason: FinishReason | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    degraded: Degraded | None = None
 
 
 class Generator(Protocol):

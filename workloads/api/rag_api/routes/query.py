@@ -1,8 +1,9 @@
 """`POST /query` and `POST /query/stream`: the same work, told at once or as it happens."""
 
+import asyncio
 import time
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -13,13 +14,17 @@ from ..context import RequestContext
 from ..errors import StreamTimeout, ValidationFailed
 from ..heartbeat import Heartbeats
 from ..middleware import respond
-from ..pipeline import Pipeline, Prepared, timed_out, total_timeout
+from ..pipeline import Pipeline, Prepared, Step, timed_out, total_timeout
+from ..provenance import model_version
 from ..schemas import DoneEvent, MetaEvent, QueryAnswer, QueryRequest, TokenEvent, Trace, Versions
 from ..sse import EventStream, event
 from ..telemetry import Metrics
 
 _DECODE = msgspec.json.Decoder(QueryRequest).decode
 _ENCODE = msgspec.json.Encoder().encode
+OPEN_SECONDS = 1.0
+"""A stream is opened when somebody has taken the work, so that a failure before is a status; at the latest after this
+time, so that the client sees its sources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class QueryRoutes:
     request_timeout: float
     stream_timeout: float
     clock: Callable[[], float] = time.perf_counter
+    patience: float = OPEN_SECONDS
 
     async def query(self, context: RequestContext, body: bytes, send: Send) -> None:
         """The whole answer as one JSON object."""
@@ -73,31 +79,52 @@ class QueryRoutes:
         return await self.pipeline.prepare(context, context.principal, request)
 
     async def _tell(self, context: RequestContext, prepared: Prepared, stream: EventStream) -> None:
-        versions = _versions(prepared)
-        await stream.open(
-            MetaEvent(
-                trace_id=context.trace_id,
-                answer_id=prepared.answer_id,
-                sources=prepared.cited(),
-                **msgspec.structs.asdict(versions),
-            )
-        )
-        first = True
-        async with aclosing(self.pipeline.answer(context, prepared)) as steps:
-            async for step in steps:
-                if first:
-                    self.metrics.first_token.observe(self.clock() - context.started)
-                    first = False
-                citations = (event(b"citation", each) for each in step.citations)
-                await stream.write((event(b"token", TokenEvent(step.text)), *citations))
+        async with aclosing(self.pipeline.answer(context, prepared)) as steps, _first(steps) as first:
+            await asyncio.wait({first}, timeout=self.patience)
+            if first.done():
+                first.result()  # nobody took the work: this is still a status
+            await stream.open(_meta(context, prepared))
+            step, said = await first, False
+            while step is not None:
+                if step.text:
+                    if not said:
+                        self.metrics.first_token.observe(self.clock() - context.started)
+                        said = True
+                    citations = (event(b"citation", each) for each in step.citations)
+                    await stream.write((event(b"token", TokenEvent(step.text)), *citations))
+                step = await anext(steps, None)
         self._total(context)
-        await stream.done(
-            (),
-            DoneEvent(prepared.finish_reason, context.latency, prepared.usage, tuple(prepared.citations)),
-        )
+        await stream.done((), _done(context, prepared))
 
     def _total(self, context: RequestContext) -> None:
         context.latency.total = round((self.clock() - context.started) * 1000, 3)
+
+
+@asynccontextmanager
+async def _first(steps: AsyncGenerator[Step, None]) -> AsyncIterator[asyncio.Future[Step | None]]:
+    """The first step, asked for beside the caller; it does not outlive the block."""
+    first: asyncio.Future[Step | None] = asyncio.ensure_future(anext(steps, None))
+    try:
+        yield first
+    finally:
+        if not first.done():
+            first.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await first
+
+
+def _meta(context: RequestContext, prepared: Prepared) -> MetaEvent:
+    return MetaEvent(
+        trace_id=context.trace_id,
+        answer_id=prepared.answer_id,
+        sources=prepared.cited(),
+        **msgspec.structs.asdict(_versions(prepared)),
+    )
+
+
+def _done(context: RequestContext, prepared: Prepared) -> DoneEvent:
+    citations = tuple(prepared.citations)
+    return DoneEvent(prepared.finish_reason, context.latency, prepared.usage, citations, prepared.degraded)
 
 
 def parse(body: bytes) -> QueryRequest:
@@ -118,6 +145,7 @@ def _answer(context: RequestContext, request: QueryRequest, prepared: Prepared, 
         latency_ms=context.latency,
         finish_reason=prepared.finish_reason,
         usage=prepared.usage,
+        degraded=prepared.degraded,
         trace=Trace(prepared.cited()) if request.include_trace else msgspec.UNSET,
         **msgspec.structs.asdict(versions),
     )
@@ -127,7 +155,7 @@ def _versions(prepared: Prepared) -> Versions:
     revision = prepared.revision
     return Versions(
         revision=revision.number,
-        model_version=revision.model.name,
+        model_version=model_version(revision.model),
         prompt_version=revision.prompt.version,
         index_version=revision.index.version,
     )

@@ -1,0 +1,37 @@
+"""What answered: the same facts in headers, logs and answers, so that each answer can be traced to its release."""
+
+from urllib.parse import quote
+
+from rag_contract.release_table import ModelRelease, Revision
+
+from .context import RequestContext
+
+
+def model_version(model: ModelRelease) -> str:
+    """Name of the model, with the revision of its weights where it has one: `name@revision`."""
+    return f"{model.name}@{model.revision}" if model.revision else model.name
+
+
+def tell(context: RequestContext, revision: Revision) -> None:
+    """Put it into the headers of the answer and the facts of the log line."""
+    model = model_version(revision.model)
+    context.headers += [
+        (b"x-rag-revision", b"%d" % revision.number),
+        (b"x-rag-prompt", _text(f"{revision.prompt.version}@{revision.prompt.hash}")),
+        (b"x-rag-index", _text(f"{revision.index.version}@{revision.index.hash}")),
+        (b"x-rag-model", _text(f"{model}@{revision.model.hash}")),
+    ]
+    context.facts |= {
+        "revision": revision.number,
+        "prompt_version": revision.prompt.version,
+        "prompt_hash": revision.prompt.hash,
+        "index_version": revision.index.version,
+        "index_hash": revision.index.hash,
+        "model_version": model,
+        "model_hash": revision.model.hash,
+    }
+
+
+def _text(value: str) -> bytes:
+    """As a header may hold it: anything that is not plain is percent-encoded."""
+    return quote(value, safe="/@:+,=").encode()
