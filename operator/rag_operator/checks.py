@@ -8,17 +8,18 @@ from collections.abc import Callable
 
 from .api.reasons import Reason
 from .errors import InvalidSpec
-from .observed import Observed
 from .releases import Plan
 
-Check = Callable[[Observed, Plan], None]
+Check = Callable[[Plan], None]
 
 
-def prompt_version_reused(observed: Observed, plan: Plan) -> None:
+def prompt_version_reused(plan: Plan) -> None:
     """A prompt version names one content for ever."""
     prompt = plan.prompt
-    for revision in plan.history if prompt is not None else ():
-        if prompt and revision.prompt.version == prompt.version and revision.prompt.hash != prompt.hash:
+    if prompt is None:
+        return
+    for revision in plan.history:
+        if revision.prompt.version == prompt.version and revision.prompt.hash != prompt.hash:
             raise InvalidSpec(
                 Reason.PromptVersionReused,
                 f'The prompt "{prompt.version}" of revision {revision.number} has other content: give the new content'
@@ -26,12 +27,14 @@ def prompt_version_reused(observed: Observed, plan: Plan) -> None:
             )
 
 
-def index_version_reused(observed: Observed, plan: Plan) -> None:
+def index_version_reused(plan: Plan) -> None:
     """An index version names one content for ever; an index whose analysis the operator itself changed is rebuilt."""
     index = plan.index
-    for revision in plan.history if index is not None else ():
+    if index is None:
+        return
+    for revision in plan.history:
         known = revision.index
-        if index and known.version == index.version and known.hash != index.hash and known.identity == index.identity:
+        if known.version == index.version and known.hash != index.hash and known.identity == index.identity:
             raise InvalidSpec(
                 Reason.IndexVersionReused,
                 f'The index "{index.version}" of revision {revision.number} has other documents or settings: give the'
@@ -42,11 +45,11 @@ def index_version_reused(observed: Observed, plan: Plan) -> None:
 CHECKS: tuple[Check, ...] = (prompt_version_reused, index_version_reused)
 
 
-def first_problem(observed: Observed, plan: Plan) -> InvalidSpec | None:
+def first_problem(plan: Plan) -> InvalidSpec | None:
     """Run the checks in order."""
     for check in CHECKS:
         try:
-            check(observed, plan)
+            check(plan)
         except InvalidSpec as problem:
             return problem
     return None

@@ -1,6 +1,6 @@
 """The control loop, wired: informers -> queue -> workers -> `reconcile`.
 
-    every change of a parent or child, each resync (low priority), a second look --> queue --> reconcile(namespace, name)
+    what somebody wants or did (urgent), what follows from it, each resync (idle) --> queue --> reconcile(namespace, name)
 
 The caches are filled before the Lease is held, so that taking over costs no LIST. Only workers write, and they start with
 the lead.
@@ -19,6 +19,7 @@ from typing import Any
 from prometheus_client.core import Metric
 
 from .cluster import KubernetesCluster, owner_key, watched
+from .observed import condition_of
 from .reconcile import reconcile, report_bug
 from .runtime import kinds
 from .runtime import metrics as meters
@@ -27,7 +28,7 @@ from .runtime.informer import Informer
 from .runtime.logs import about
 from .runtime.metrics import Metrics
 from .runtime.workers import Outcome, Workers
-from .runtime.workqueue import WorkQueue
+from .runtime.workqueue import Level, WorkQueue
 from .settings import Settings
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ Key = tuple[str, str]
 STUCK_SECONDS = 150.0
 LONGEST_PASS_SECONDS = 300.0
 WITNESS_SECONDS = 2.0
+FOLLOW_SECONDS = 0.1
+"""The answers of controllers and pods to a write of ours come in bursts: one pass for what comes within this time."""
 
 
 class Controller:
@@ -49,12 +52,13 @@ class Controller:
         self._loop = asyncio.get_running_loop()
         self.queue: WorkQueue[Key] = WorkQueue()
         self.informers = {
-            part.kind.kind: Informer(
+            part.name: Informer(
                 client,
                 part.kind,
                 namespace=settings.namespace,
                 label_selector=part.label_selector,
                 field_selector=part.field_selector,
+                metadata_only=part.metadata_only,
                 trim=part.trim,
                 index=owner_key,
                 on_change=self._changed,
@@ -86,7 +90,8 @@ class Controller:
                 await asyncio.sleep(pause / len(self.informers))
                 informer.resync()
             for service in self.services.items():
-                self.queue.add((service["metadata"]["namespace"], service["metadata"]["name"]), low=True)
+                key = (service["metadata"]["namespace"], service["metadata"]["name"])
+                self.queue.add(key, level=Level.IDLE)
 
     def witness(self, key: Key, version: int) -> None:
         """Somebody else's watch saw this version of a RagService. When our own cache stays behind it, mistrust the cache."""
@@ -123,10 +128,11 @@ class Controller:
         await report_bug(key, self.cluster, error, self._now)
 
     def _changed(self, old: Json | None, new: Json | None) -> None:
-        """Both sides count: a child that changes hands concerns the former and the new service."""
-        for key in {self.cluster.concerns(obj) for obj in (old, new) if obj is not None}:
-            if key is not None:
+        for key, urgent in self.cluster.concerns.of(old, new).items():
+            if urgent:
                 self.queue.add(key)
+            else:
+                self.queue.add(key, FOLLOW_SECONDS, level=Level.FOLLOW)
 
     def _compare(self, key: Key, version: int) -> None:
         if not self.services.has_seen(version):
@@ -159,7 +165,5 @@ def _one_pass(key: Key) -> AbstractContextManager[None]:
 
 
 def _ready(service: Json) -> str:
-    for condition in (service.get("status") or {}).get("conditions") or ():
-        if condition["type"] == "Ready":
-            return str(condition["status"])
-    return "Unknown"
+    condition = condition_of(service.get("status") or {}, "Ready")
+    return str(condition["status"]) if condition is not None else "Unknown"

@@ -185,6 +185,11 @@ def pod_of(raw: Json) -> Pod:
     )
 
 
+def condition_of(status: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
+    """The condition of that type in a status, or None."""
+    return next((c for c in status.get("conditions") or () if c["type"] == kind), None)
+
+
 def controller_uid(obj: Mapping[str, Any]) -> str | None:
     """Uid of the controlling owner, or None."""
     for owner in obj["metadata"].get("ownerReferences") or ():

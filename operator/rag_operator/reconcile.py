@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol, TypeVar, cast
+from typing import NamedTuple, Protocol, TypeVar, cast
 
 from . import names, resources, status
 from .api import RagService
@@ -83,7 +83,7 @@ async def reconcile(key: Key, cluster: Cluster, settings: Settings, clock: Clock
         await _report(cluster, observed.body, status.of_unreadable(observed, now), now)
         return None
     plan = make_plan(observed)
-    problem = first_problem(observed, plan)
+    problem = first_problem(plan)
     refusals: list[Refusal] = []
     if problem is not None:
         plan = plan.held()
@@ -126,33 +126,54 @@ async def report_bug(key: Key, cluster: Cluster, error: BaseException, clock: Cl
 async def _apply_all(
     observed: Observed, plan: Plan, cluster: Cluster, settings: Settings
 ) -> tuple[Observed, list[Json], list[Refusal]]:
-    """Secrets, then every child, then the volume claims. One that is refused does not keep the others back."""
-    svc, refusals = observed.service, []
-    for name in resources.secrets.wanted(svc):
-        try:
-            known = resources.secrets.mounted(observed, name)
-            made = await cluster.create_secret(observed.body, name, _secret_maker(svc, name), known=known)
-        except ApiError as error:
-            refusals.append(_refusal({"kind": "Secret", "metadata": {"name": name}}, names.COMPONENT_KEYS, error))
-            continue
-        if (
-            made
-            and name == names.qdrant_key(svc.metadata.name)
-            and observed.child("StatefulSet", names.qdrant(svc.metadata.name))
-        ):
-            observed = replace(observed, new_key=made)
-    built = resources.build_all(svc, observed, plan, settings)
-    named = [child for child in built if not _names_others(child)]
-    naming = [child for child in built if _names_others(child)]
+    """What others name, Secrets included, then what names it and the volume claims. All of a stage at the same time; one
+    that is refused does not keep the others back."""
+    svc = observed.service
+    secrets = resources.secrets.wanted(svc)
     written: list[Json] = []
-    for stage in (named, [*naming, *resources.claims(svc, observed)]):
-        wanted = [desired for desired in stage if not _waits_for_record(desired, refusals)]
-        for answer in await _all(_apply(desired, observed, cluster) for desired in wanted):
-            if isinstance(answer, Refusal):
-                refusals.append(answer)
-            elif answer is not None:
-                written.append(answer)
+    refusals: list[Refusal] = []
+    if observed.child("StatefulSet", names.qdrant(svc.metadata.name)):
+        # Pods may hold an earlier key: that it was made anew is built into their templates.
+        made = await _all(_make_secret(observed, name, cluster) for name in secrets)
+        refusals += [answer for answer in made if isinstance(answer, Refusal)]
+        observed = replace(observed, new_key=_uid_of(made, names.qdrant_key(svc.metadata.name)))
+        secrets = []
+    built = resources.build_all(svc, observed, plan, settings)
+    keys = (_make_secret(observed, name, cluster) for name in secrets)
+    named = (_apply(child, observed, cluster) for child in built if not _names_others(child))
+    for answer in await _all([*keys, *named]):
+        _sort(answer, written, refusals)
+    naming = [*filter(_names_others, built), *resources.claims(svc, observed)]
+    wanted = [desired for desired in naming if not _waits_for_record(desired, refusals)]
+    for answer in await _all(_apply(desired, observed, cluster) for desired in wanted):
+        _sort(answer, written, refusals)
     return observed.with_children(written), built, refusals
+
+
+class MadeSecret(NamedTuple):
+    """A generated Secret; `uid` is empty when it was there already."""
+
+    name: str
+    uid: str
+
+
+async def _make_secret(observed: Observed, name: str, cluster: Cluster) -> MadeSecret | Refusal:
+    svc, known = observed.service, resources.secrets.mounted(observed, name)
+    try:
+        return MadeSecret(name, await cluster.create_secret(observed.body, name, _secret_maker(svc, name), known=known))
+    except ApiError as error:
+        return _refusal({"kind": "Secret", "metadata": {"name": name}}, names.COMPONENT_KEYS, error)
+
+
+def _uid_of(made: Iterable[MadeSecret | Refusal], name: str) -> str:
+    return next((secret.uid for secret in made if isinstance(secret, MadeSecret) and secret.name == name), "")
+
+
+def _sort(answer: Json | MadeSecret | Refusal | None, written: list[Json], refusals: list[Refusal]) -> None:
+    if isinstance(answer, Refusal):
+        refusals.append(answer)
+    elif isinstance(answer, dict):
+        written.append(answer)
 
 
 async def _apply(desired: Json, observed: Observed, cluster: Cluster) -> Json | Refusal | None:

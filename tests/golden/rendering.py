@@ -39,12 +39,17 @@ def observe(case: str) -> Observed:
     (body,) = [doc for doc in docs if doc["kind"] == "RagService"]
     body["metadata"] |= {"namespace": "team-a", "uid": "uid-service", "generation": 1}
     service = RagService.model_validate(body)
-    maps = {doc["metadata"]["name"]: doc for doc in docs if doc["kind"] == "ConfigMap"}
+    version = {"uid": "uid-map", "resourceVersion": "1"}
+    maps = {
+        doc["metadata"]["name"]: {**doc, "metadata": doc["metadata"] | version}
+        for doc in docs
+        if doc["kind"] == "ConfigMap"
+    }
 
     async def get(_: str, name: str) -> Json | None:
         return maps.get(name)
 
-    references = asyncio.run(References(get, lambda: 0.0).of(service))
+    references = asyncio.run(References(lambda _, name: maps.get(name), get).of(service))
     observed = Observed(service=service, body=body, references=references)
     return with_record(observed) if case == SECOND_PASS else observed
 

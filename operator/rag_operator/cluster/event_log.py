@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from .. import names
 from ..runtime import kinds
+from ..runtime.bounded import Bounded
 from ..runtime.errors import ApiError
 from ..runtime.kinds import Kind
 
@@ -49,7 +50,7 @@ class EventLog:
     def __init__(self, writer: Writer, monotonic: Callable[[], float]) -> None:
         self._writer = writer
         self._monotonic = monotonic
-        self._series: dict[tuple[str, str, str, str], _Series] = {}
+        self._series: Bounded[tuple[str, str, str, str], _Series] = Bounded(MAX_REMEMBERED)
 
     async def tell(self, body: Mapping[str, Any], kind: str, reason: str, message: str, now: datetime) -> None:
         """Write an Event about a RagService, or count one up."""
@@ -60,14 +61,11 @@ class EventLog:
             if series is not None and time - series.started < SERIES_SECONDS:
                 await self._again(metadata["namespace"], series, time, now)
                 return
-            self._series.pop(key, None)
-            while len(self._series) >= MAX_REMEMBERED:
-                del self._series[next(iter(self._series))]
             event = _event(metadata, kind, reason, message, now)
-            self._series[key] = _Series(event["metadata"]["name"], time, time)
+            self._series.set(key, _Series(event["metadata"]["name"], time, time))
             await self._writer.create(event)
         except ApiError as error:
-            self._series.pop(key, None)
+            self._series.drop(key)
             if error.status not in {403, 404, 409}:
                 raise
 

@@ -10,20 +10,59 @@ it is older than the resync: so a settled service is not asked.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 import orjson
 from pydantic import ValidationError
+from rag_contract.environment import API_PORT
 from rag_contract.reports import ModelsCurrent, ReadyCheck
 
 from ..observed import Pod, PodAnswer
-from ..runtime.errors import RuntimeFault
+from ..runtime import kinds
+from ..runtime.bounded import Bounded
+from ..runtime.client import Client
+from ..runtime.errors import ApiError, RuntimeFault
 
 TIMEOUT_SECONDS = 2.0
 AT_ONCE = 8
 MAX_REMEMBERED = 16384
+MAX_BYTES = 1 << 20
 
 Fetch = Callable[[Pod, str], Awaitable[bytes]]
+
+
+class PodLine:
+    """Fetches what a pod answers, directly at its address or through the API server's proxy."""
+
+    def __init__(self, client: Client, *, direct: bool) -> None:
+        self._client = client
+        self._direct = direct
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close the connections to pods."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def fetch(self, pod: Pod, path: str) -> bytes:
+        """The body at `path`, whatever the HTTP status."""
+        if not self._direct:
+            return await self._by_proxy(pod.raw["metadata"], path)
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
+        host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
+        async with self._session.get(f"http://{host}:{API_PORT}{path}") as response:
+            return await response.content.read(MAX_BYTES)
+
+    async def _by_proxy(self, metadata: Mapping[str, Any], path: str) -> bytes:
+        proxy = kinds.POD.path(metadata["namespace"], f"http:{metadata['name']}:{API_PORT}", "proxy")
+        try:
+            return await self._client.get_bytes(proxy + path, seconds=TIMEOUT_SECONDS)
+        except ApiError as error:
+            if isinstance(error.body, dict) and error.body.get("kind") != "Status":
+                return orjson.dumps(error.body)  # the pod's own answer: "not ready", with the checks that fail
+            raise
 
 
 @dataclass(slots=True)
@@ -34,7 +73,9 @@ class PodDoor:
     fetch: Fetch
     monotonic: Callable[[], float]
     remember_seconds: float
-    _memory: dict[str, tuple[tuple[str, str], float, PodAnswer]] = field(default_factory=dict)
+    _memory: Bounded[str, tuple[tuple[str, str], float, PodAnswer]] = field(
+        default_factory=lambda: Bounded(MAX_REMEMBERED)
+    )
     asked: int = 0
 
     async def ask(self, pods: Sequence[Pod], table_hash: str) -> Mapping[str, PodAnswer]:
@@ -54,13 +95,11 @@ class PodDoor:
         known = self._memory.get(pod.uid)
         if pod.ready and known is not None and known[0] == state and known[1] > self.monotonic():
             return known[2]
-        self._memory.pop(pod.uid, None)
+        self._memory.drop(pod.uid)
         self.asked += 1
         answer = await self._really_ask(pod)
         if pod.ready and answer.models is not None and answer.models.table_hash == table_hash:
-            while len(self._memory) >= MAX_REMEMBERED:
-                del self._memory[next(iter(self._memory))]
-            self._memory[pod.uid] = (state, self.monotonic() + self.remember_seconds, answer)
+            self._memory.set(pod.uid, (state, self.monotonic() + self.remember_seconds, answer))
         return answer
 
     async def _really_ask(self, pod: Pod) -> PodAnswer:

@@ -1,5 +1,6 @@
 """What the operator watches, what is kept of each object, and which RagService an object concerns."""
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,23 +27,34 @@ CHILDREN: tuple[Kind, ...] = (
 """Kinds that we make. Secrets are not among them: they are made, never read."""
 FOLLOWED: tuple[Kind, ...] = (kinds.POD, kinds.PERSISTENT_VOLUME_CLAIM)
 """Kinds that others make from ours."""
+USER_CONFIG_MAPS = "UserConfigMap"
+"""The informer of ConfigMaps that are not ours: RagServices may name them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """One informer: its kind, the labels it asks for (None: all), and what it keeps of an object."""
+    """One informer: its kind, the labels it asks for (None: all), and what it keeps of an object.
 
+    `name` tells informers apart; `metadata_only`: the server sends nothing else.
+    """
+
+    name: str
     kind: Kind
     label_selector: str | None
     trim: Trim
     field_selector: str | None = None
+    metadata_only: bool = False
 
 
 def watched() -> tuple[Watched, ...]:
     """All informers that `KubernetesCluster` needs."""
-    parents = Watched(SERVICE, None, keeper(SERVICE))
-    labelled = (Watched(kind, names.LABEL_SERVICE, keeper(kind)) for kind in (*CHILDREN, *FOLLOWED))
-    return (parents, *labelled, Watched(kinds.EVENT, None, kube_events.keep, kube_events.SELECTOR))
+    kind = kinds.CONFIG_MAP
+    return (
+        Watched(SERVICE.kind, SERVICE, None, keeper(SERVICE)),
+        *(Watched(made.kind, made, names.LABEL_SERVICE, keeper(made)) for made in (*CHILDREN, *FOLLOWED)),
+        Watched(USER_CONFIG_MAPS, kind, f"!{names.LABEL_SERVICE}", version_only, metadata_only=True),
+        Watched(kinds.EVENT.kind, kinds.EVENT, None, kube_events.keep, kube_events.SELECTOR),
+    )
 
 
 def key_for(obj: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -60,6 +72,21 @@ def owner_key(obj: Mapping[str, Any]) -> str | None:
         return kube_events.subject(obj)
     key = key_for(obj)
     return "/".join(key) if key is not None else None
+
+
+def version_only(obj: Json) -> Json:
+    """Of a ConfigMap of which a cluster may have very many: which one, in which version."""
+    metadata = obj["metadata"]
+    return {
+        "apiVersion": kinds.CONFIG_MAP.api_version,
+        "kind": kinds.CONFIG_MAP.kind,
+        "metadata": {
+            "namespace": sys.intern(metadata["namespace"]),
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+            "resourceVersion": metadata["resourceVersion"],
+        },
+    }
 
 
 def keeper(kind: Kind) -> Trim:

@@ -10,7 +10,7 @@ import orjson
 from .errors import ApiError, NotLeading, Unreachable
 from .kinds import Kind, kind_of
 from .login import Login
-from .transport import Request, Transport, decode
+from .transport import PLAIN, Request, Transport, decode
 
 __all__ = ["ApiError", "Client", "NotLeading", "Unreachable"]
 
@@ -21,6 +21,8 @@ MERGE: Final = "application/merge-patch+json"
 REQUEST_SECONDS: Final = 15.0
 SILENCE_SECONDS: Final = 70.0
 PAGE_SIZE: Final = 500
+METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+METADATA: Final = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 NO_VERSION: Final = "1"
 """A version that no object can have, for etcd begins there: an apply that names it may create and never change."""
 
@@ -79,6 +81,15 @@ class Client:
         request = Request(verb="get", method="GET", path=path, params=params, kind=kind, seconds=seconds, urgent=urgent)
         return decode(await self._transport.call(request))
 
+    async def find(self, kind: Kind, namespace: str | None, name: str) -> Json | None:
+        """One object, or None when there is none of that name."""
+        try:
+            return await self.get(kind.path(namespace, name), kind=kind.kind)
+        except ApiError as error:
+            if error.is_not_found:
+                return None
+            raise
+
     async def get_bytes(self, path: str, *, kind: str = "", seconds: float | None = None) -> bytes:
         """The raw body at `path`, whatever its HTTP status: what a pod says through the API server's proxy.
 
@@ -95,8 +106,10 @@ class Client:
         label_selector: str | None = None,
         field_selector: str | None = None,
         page_size: int = PAGE_SIZE,
+        *,
+        metadata_only: bool = False,
     ) -> AsyncIterator[Json]:
-        """The pages of a consistent LIST. `page_size` 0: all at once.
+        """The pages of a consistent LIST. `page_size` 0: all at once; `metadata_only`: nothing else of each object.
 
         Raises ApiError, `is_gone` when the server has forgotten the version that the pages are of.
         """
@@ -105,7 +118,14 @@ class Client:
             query["limit"] = str(page_size)
         while True:
             self.reads["list"] += 1
-            request = Request(verb="list", method="GET", path=kind.path(namespace), params=dict(query), kind=kind.kind)
+            request = Request(
+                verb="list",
+                method="GET",
+                path=kind.path(namespace),
+                params=dict(query),
+                kind=kind.kind,
+                accept=METADATA_LIST if metadata_only else PLAIN,
+            )
             page = decode(await self._transport.call(request))
             yield page
             token = page["metadata"].get("continue")
@@ -122,6 +142,7 @@ class Client:
         *,
         resource_version: str,
         seconds: int = 280,
+        metadata_only: bool = False,
     ) -> AsyncIterator[Json]:
         """Events after `resource_version` until the server ends the stream, bookmarks included.
 
@@ -134,7 +155,14 @@ class Client:
             "timeoutSeconds": str(seconds),
         }
         self.reads["watch"] += 1
-        request = Request(verb="watch", method="GET", path=kind.path(namespace), params=query, kind=kind.kind)
+        request = Request(
+            verb="watch",
+            method="GET",
+            path=kind.path(namespace),
+            params=query,
+            kind=kind.kind,
+            accept=METADATA if metadata_only else PLAIN,
+        )
         async for line in self._transport.stream(request):
             yield event_of(line)
 

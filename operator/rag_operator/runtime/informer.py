@@ -73,6 +73,7 @@ class Informer:
         namespace: str | None = None,
         label_selector: str | None = None,
         field_selector: str | None = None,
+        metadata_only: bool = False,
         trim: Callable[[Json], Json] = drop_managed_fields,
         on_change: OnChange = lambda old, new: None,
         index: Callable[[Json], str | None] = lambda obj: None,
@@ -91,6 +92,7 @@ class Informer:
         """Loop time at which this loop last did anything, attempts in vain included: how a stuck loop is told."""
         self._client = client
         self._selection = (kind, namespace or None, label_selector, field_selector)
+        self._metadata_only = metadata_only
         self._trim = trim
         self._on_change = on_change
         self._index: Index[Key] = Index(index)
@@ -198,7 +200,12 @@ class Informer:
     async def _watch(self) -> None:
         seconds = self._watch_seconds if self._talks else min(QUIET_WATCH_SECONDS, self._watch_seconds)
         self._talks = False
-        events = self._client.watch(*self._selection, resource_version=str(self._version), seconds=seconds)
+        events = self._client.watch(
+            *self._selection,
+            resource_version=str(self._version),
+            seconds=seconds,
+            metadata_only=self._metadata_only,
+        )
         async with contextlib.aclosing(events):  # type: ignore[type-var]
             async for event in events:
                 self._talks = True
@@ -258,7 +265,9 @@ class Informer:
     async def _read_pages(self, page_size: int) -> tuple[dict[Key, Json], int]:
         found: dict[Key, Json] = {}
         version = 0
-        async for page in self._client.list_pages(*self._selection, page_size=page_size):
+        async for page in self._client.list_pages(
+            *self._selection, page_size=page_size, metadata_only=self._metadata_only
+        ):
             version = int(page["metadata"]["resourceVersion"])
             for item in page.get("items") or ():
                 # Items of a list carry neither; whoever gets them wants to know what they are.
@@ -269,7 +278,7 @@ class Informer:
     async def _rewound(self) -> bool:
         """After a break: has the server's store been put back to an earlier time? One small request tells."""
         try:
-            async for page in self._client.list_pages(*self._selection, page_size=1):
+            async for page in self._client.list_pages(*self._selection, page_size=1, metadata_only=self._metadata_only):
                 return int(page["metadata"]["resourceVersion"]) < self._version
         except RuntimeFault as error:
             log.debug("cannot compare versions: %s", error)

@@ -4,11 +4,14 @@ import aiohttp
 
 from .login import Login
 
+KEEP_SECONDS = 60.0
+"""An idle connection is kept for the next request, for a TLS handshake costs more than most; the API server ends it at 90 s."""
+
 
 def new_session(login: Login, user_agent: str = "rag-operator") -> aiohttp.ClientSession:
     """A session on the running event loop whose requests carry the current token. The caller closes it.
 
-    The number of connections has no limit here: watches hold one each, and writers are bounded by the work queue.
+    The number of connections has no limit here: watches hold one each, and the transport bounds the other requests.
     """
 
     async def authorize(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -27,7 +30,7 @@ def new_session(login: Login, user_agent: str = "rag-operator") -> aiohttp.Clien
         return await handler(request)
 
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=login.tls or True, limit=0),
+        connector=aiohttp.TCPConnector(ssl=login.tls or True, limit=0, keepalive_timeout=KEEP_SECONDS),
         headers={"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "identity"},
         middlewares=(authorize,),
         proxy=login.proxy,

@@ -5,6 +5,7 @@ is too fast. A write is sent only while the fence is open.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,19 +16,21 @@ import orjson
 from .errors import ApiError, NotLeading, Unreachable
 from .login import Login
 from .session import new_session
+from .slots import Slots
 
 Json = dict[str, Any]
 PLAIN: Final = "application/json"
 CONNECT_SECONDS: Final = 5.0
 MAX_TRIES: Final = 5
 MAX_WAIT_SECONDS: Final = 30.0
+AT_ONCE: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What to send. `verb` and `kind` name it in metrics. `seconds` replaces the usual time-out.
 
-    An `urgent` request (the Lease) passes the fence, does not wait because others were too fast, and is sent once.
+    An `urgent` request (the Lease) passes the fence, does not wait for others, and is sent once.
     With `any_status` an answer that is not the API server's own Status is returned whatever its HTTP status.
     """
 
@@ -38,6 +41,7 @@ class Request:
     params: Mapping[str, str] | None = None
     data: bytes | None = None
     content_type: str = PLAIN
+    accept: str = PLAIN
     seconds: float | None = None
     urgent: bool = False
     any_status: bool = False
@@ -66,6 +70,7 @@ class Transport:
         self._watch_timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS, sock_read=silence_seconds)
         self._session = new_session(login)
         self._open_at = 0.0
+        self._slots = Slots(AT_ONCE)
 
     async def close(self) -> None:
         """Close all connections; running streams end."""
@@ -78,7 +83,10 @@ class Transport:
                 await self._gate()
             if request.writes and not request.urgent and not self.fence():
                 raise NotLeading(f"{request.verb} {request.path}: the Lease is not held")
-            status, answer, headers = await self._send(request)
+            # A pod's answer through the API server takes the pod's time: nobody waits for it.
+            alone = request.urgent or request.any_status
+            async with contextlib.nullcontext() if alone else self._slots.one():
+                status, answer, headers = await self._send(request)
             if status < 300:
                 return answer
             error = refusal(status, headers, answer)
@@ -95,7 +103,10 @@ class Transport:
         status = 0
         try:
             async with self._session.get(
-                self._url(request), params=request.params, timeout=self._watch_timeout
+                self._url(request),
+                params=request.params,
+                headers={"Accept": request.accept},
+                timeout=self._watch_timeout,
             ) as response:
                 status = response.status
                 if status != 200:
@@ -109,7 +120,9 @@ class Transport:
 
     async def _send(self, request: Request) -> tuple[int, bytes, Mapping[str, str]]:
         limit = self._timeout if request.seconds is None else aiohttp.ClientTimeout(total=request.seconds)
-        headers = {"Content-Type": request.content_type} if request.data is not None else None
+        headers = {"Accept": request.accept}
+        if request.data is not None:
+            headers["Content-Type"] = request.content_type
         status = 0
         try:
             async with self._session.request(

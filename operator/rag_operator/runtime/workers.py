@@ -1,13 +1,15 @@
 """Workers between the queue and the reconcile function: what its outcome means for the key."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, NamedTuple, TypeVar
 
 from .errors import NotLeading, RuntimeFault, fault_id
-from .workqueue import WorkQueue
+from .slots import rank
+from .workqueue import Level, WorkQueue
 
 log = logging.getLogger(__name__)
 K = TypeVar("K", bound=Hashable)
@@ -24,8 +26,7 @@ class Outcome(NamedTuple):
 class Workers(Generic[K]):
     """Run `handle(key)` for every turn. One key is never with two workers.
 
-    `handle` returns None (settled: wait for a change) or seconds until the next look, kept short by `max_again`. A
-    RuntimeFault (network, conflict) backs the key off quietly; any other exception is a bug: it is logged whole
+    `handle` returns None (settled: wait for a change) or seconds until the next look. A RuntimeFault (network, conflict) backs the key off quietly; any other exception is a bug: it is logged whole
     under its `fault_id`, told to `on_bug`, and backs the key off too. Neither stops the others.
     """
 
@@ -44,6 +45,7 @@ class Workers(Generic[K]):
         self._on_outcome = on_outcome
         self._on_bug = on_bug
         self._around = around
+        self._turns = itertools.count(1)
 
     async def run(self, count: int) -> None:
         """Until cancelled."""
@@ -56,6 +58,7 @@ class Workers(Generic[K]):
         while True:
             turn = await self._queue.take()
             started = clock()
+            rank.set(next(self._turns))
             try:
                 with self._around(turn.key):
                     result = await self._pass(turn.key)
@@ -80,7 +83,7 @@ class Workers(Generic[K]):
         self._queue.forget(key)
         if again is None:
             return "done"
-        self._queue.add(key, again)
+        self._queue.add(key, again, level=Level.FOLLOW)
         return "again"
 
     async def _tell(self, key: K, error: Exception) -> None:

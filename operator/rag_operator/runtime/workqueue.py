@@ -1,6 +1,6 @@
 """Which keys have to be looked at, and when. Level-triggered: a key is only a name, the world is read when its turn comes.
 
-    add(key) -> [later, by time] -> [ready, high or low] -> worker -> done(key)
+    add(key) -> [later, by time] -> [ready, by level] -> worker -> done(key)
 A key is there once, however often it is added; it is never with two workers; when it is added while a worker has it, it comes
 again right after.
 """
@@ -11,6 +11,7 @@ import itertools
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from enum import IntEnum
 from typing import Generic, NamedTuple, TypeVar
 
 from .backoff import pause_after
@@ -18,7 +19,18 @@ from .backoff import pause_after
 K = TypeVar("K", bound=Hashable)
 FIRST_SECONDS = 0.2
 CAP_SECONDS = 300.0
-HIGH_IN_A_ROW = 8
+PASSED_OVER = 8
+
+
+class Level(IntEnum):
+    """Which of the keys whose turn it is come first. Within a level it is first come, first served."""
+
+    URGENT = 0
+    """Somebody wants something."""
+    FOLLOW = 1
+    """Something that was begun goes on."""
+    IDLE = 2
+    """Nobody waits for it."""
 
 
 class Turn(NamedTuple, Generic[K]):
@@ -30,7 +42,7 @@ class Turn(NamedTuple, Generic[K]):
 
 class _Plan(NamedTuple):
     when: float
-    low: bool
+    level: Level
 
 
 class WorkQueue(Generic[K]):
@@ -52,26 +64,26 @@ class WorkQueue(Generic[K]):
         self._later: dict[K, _Plan] = {}
         self._heap: list[tuple[float, int, K]] = []
         self._order = itertools.count()
-        self._high: OrderedDict[K, float] = OrderedDict()
-        self._low: OrderedDict[K, float] = OrderedDict()
+        self._ready: dict[Level, OrderedDict[K, float]] = {level: OrderedDict() for level in Level}
+        self._passed_over = dict.fromkeys(Level, 0)
         self._active: dict[K, float] = {}
         self._again: dict[K, _Plan] = {}
         self._failures: dict[K, int] = {}
-        self._high_in_a_row = 0
         self._wake = asyncio.Event()
 
     # -- in ------------------------------------------------------------------------------------------------------------
 
-    def add(self, key: K, after: float = 0.0, *, low: bool = False) -> None:
-        """The key wants a look in `after` seconds. The earliest wish wins, and the higher priority."""
-        plan = _Plan(self._clock() + max(after, 0.0), low)
+    def add(self, key: K, after: float = 0.0, *, level: Level = Level.URGENT) -> None:
+        """The key wants a look in `after` seconds. The earliest wish wins, and the more urgent level."""
+        plan = _Plan(self._clock() + max(after, 0.0), level)
         if key in self._active:
             self._again[key] = _merge(self._again.get(key), plan)
-        elif key in self._high or key in self._low:
-            if not low and key in self._low and after <= 0:
-                self._high[key] = self._low.pop(key)
-        else:
+            return
+        there = next((ready for ready in Level if key in self._ready[ready]), None)
+        if there is None:
             self._schedule(key, _merge(self._later.get(key), plan))
+        elif level < there and after <= 0:
+            self._ready[level][key] = self._ready[there].pop(key)
         self._wake.set()
 
     def retry(self, key: K) -> float:
@@ -89,7 +101,7 @@ class WorkQueue(Generic[K]):
     # -- out -----------------------------------------------------------------------------------------------------------
 
     async def take(self) -> Turn[K]:
-        """Wait for the next key. Low ones yield to high ones, yet get every ninth turn at the least."""
+        """Wait for the next key. Lower levels yield to higher ones, yet get a turn when they were passed over eight times."""
         while True:
             self._ripen()
             turn = self._pop()
@@ -117,7 +129,7 @@ class WorkQueue(Generic[K]):
     def depth(self) -> int:
         """Keys whose turn it is and that no worker has yet."""
         self._ripen()
-        return len(self._high) + len(self._low)
+        return sum(map(len, self._ready.values()))
 
     @property
     def waiting(self) -> int:
@@ -136,7 +148,7 @@ class WorkQueue(Generic[K]):
         """All keys by where they are, for people."""
         return {
             "active": list(self._active),
-            "ready": [*self._high, *self._low],
+            "ready": [key for level in Level for key in self._ready[level]],
             "later": list(self._later),
             "failing": list(self._failures),
         }
@@ -146,7 +158,7 @@ class WorkQueue(Generic[K]):
     def _schedule(self, key: K, plan: _Plan) -> None:
         if plan.when <= self._clock():
             self._later.pop(key, None)
-            (self._low if plan.low else self._high)[key] = self._clock()
+            self._ready[plan.level][key] = self._clock()
         elif self._later.get(key) != plan:
             self._later[key] = plan
             heapq.heappush(self._heap, (plan.when, next(self._order), key))
@@ -158,18 +170,21 @@ class WorkQueue(Generic[K]):
             entry = heapq.heappop(self._heap)
             if not self._stale(entry):
                 plan = self._later.pop(entry[2])
-                (self._low if plan.low else self._high)[entry[2]] = now
+                self._ready[plan.level][entry[2]] = now
 
     def _stale(self, entry: tuple[float, int, K]) -> bool:
         plan = self._later.get(entry[2])
         return plan is None or plan.when != entry[0]
 
     def _pop(self) -> Turn[K] | None:
-        low_first = bool(self._low) and (not self._high or self._high_in_a_row >= HIGH_IN_A_ROW)
-        ready = self._low if low_first else self._high
-        if not ready:
+        waiting = [level for level in Level if self._ready[level]]
+        if not waiting:
             return None
-        self._high_in_a_row = 0 if low_first else self._high_in_a_row + 1
+        chosen = next((level for level in waiting if self._passed_over[level] >= PASSED_OVER), waiting[0])
+        for level in waiting:
+            self._passed_over[level] += level > chosen
+        self._passed_over[chosen] = 0
+        ready = self._ready[chosen]
         key, since = ready.popitem(last=False)
         now = self._clock()
         self._active[key] = now
@@ -179,4 +194,4 @@ class WorkQueue(Generic[K]):
 def _merge(one: _Plan | None, other: _Plan) -> _Plan:
     if one is None:
         return other
-    return _Plan(min(one.when, other.when), one.low and other.low)
+    return _Plan(min(one.when, other.when), min(one.level, other.level))

@@ -6,7 +6,7 @@ from datetime import datetime
 from .. import names
 from ..api import Reason
 from ..faults import first_fault, ripe_in
-from ..observed import Json, Observed, Pod, PodAnswer
+from ..observed import Json, Observed, Pod, PodAnswer, condition_of
 from .facts import FALSE, KEY_REFUSED, TRUE, UNDER_WAY, Facts
 
 
@@ -77,7 +77,7 @@ QUICK, SLOW = 15.0, 300.0
 def look_again(facts: Facts, verdict: str) -> float | None:
     """Seconds until the next look although no event may come; None when `Ready` is True (`verdict`) or nothing is to run.
 
-    What is not watched (a user's ConfigMaps, answers of pods) is asked again, quickly at first, then more slowly.
+    What is not watched (quotas, answers of pods) is asked again, quickly at first, then more slowly.
     """
     if verdict == TRUE or facts.suspended:
         return None
@@ -87,7 +87,7 @@ def look_again(facts: Facts, verdict: str) -> float | None:
 
 
 def _pace(facts: Facts, age: float) -> float:
-    if facts.problem is not None or facts.plan.faults or facts.refusals:
+    if facts.refusals:
         return min(QUICK, max(0.5, age / 4))
     if facts.failing("api_keys") is not None:
         return min(30.0, max(KEYS_SECONDS, age / 20))
@@ -102,8 +102,8 @@ def _pace(facts: Facts, age: float) -> float:
 
 def _age(facts: Facts) -> float:
     """Seconds since `Ready` last changed: the pace of asking, nothing else."""
-    for condition in facts.observed.status.get("conditions") or ():
-        if condition["type"] == "Ready" and condition["status"] != TRUE:
-            then = datetime.fromisoformat(condition["lastTransitionTime"])
-            return max(0.0, (facts.now - then).total_seconds())
-    return 0.0
+    condition = condition_of(facts.observed.status, "Ready")
+    if condition is None or condition["status"] == TRUE:
+        return 0.0
+    then = datetime.fromisoformat(condition["lastTransitionTime"])
+    return max(0.0, (facts.now - then).total_seconds())

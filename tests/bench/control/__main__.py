@@ -25,12 +25,10 @@ from .measures import Figures
 from .nodes import nodes
 from .stage import ROOT, SPACE, Operator, births, running
 
-BARE_SERVICES = 100
-
 
 async def measure(plane: Cluster, folder: Path, objects: int, rest: float) -> None:
     """All figures, in the order in which they need each other."""
-    figures = Figures()
+    figures, rates = Figures(), dict[bool, float]()
     async with Client(login.load(str(plane.kubeconfig))) as client:
         await client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}})
         document = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a.md": "# A\n\nText."}}
@@ -39,15 +37,15 @@ async def measure(plane: Cluster, folder: Path, objects: int, rest: float) -> No
             await measures.leading(operator)
             async with births(client) as seen:
                 run = await measures.converge(plane, client, operator, seen, objects)
-        bodies = [
-            body
-            for body in await bare.dump(client, "load", "bare")
-            if body["metadata"]["name"] < f"bare{BARE_SERVICES:05}"
-        ]
-        created = await bare.write_back(client, bodies, apply=False)
-        await measures.remove(client, bodies)
-        applied = await bare.write_back(client, bodies, apply=True)
-        await measures.remove(client, bodies)
+        bodies = await bare.dump(client, "load", "bare")
+        async with births(client):  # the same eyes are on both
+            for apply in (False, True):
+                await measures.settled(plane)
+                rates[apply] = await bare.write_back(client, bodies, apply=apply)
+                await measures.settled(plane)
+                await measures.remove(client, bodies)
+        await measures.settled(plane)
+        created, applied = rates[False], rates[True]
         figures.rate(run, objects, applied, created)
         async with nodes(client):
             with running(Operator(plane, folder, "second", resync_seconds=str(max(30.0, rest * 0.8)))) as operator:

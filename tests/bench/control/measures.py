@@ -99,6 +99,17 @@ async def converge(plane: Cluster, client: Client, operator: Operator, seen: Bir
     return Run(objects, CHILDREN, CHILDREN * objects / (last - start), writes(count) / objects, reads / objects, spent)
 
 
+async def settled(plane: Cluster, seconds: float = 5.0) -> None:
+    """Wait until the controllers have nothing more to do about what was written before."""
+    calls, start = Calls(plane, everybody=True), time.monotonic()
+    quiet_since = start
+    while time.monotonic() - quiet_since < seconds and time.monotonic() - start < 300:
+        await asyncio.sleep(0.5)
+        if writes(calls.take()) > 0:
+            quiet_since = time.monotonic()
+        calls.reset()
+
+
 async def remove(client: Client, bodies: list[Json]) -> None:
     """Delete what the bare client wrote, and wait until it is gone."""
     gate = asyncio.Semaphore(16)
@@ -112,7 +123,6 @@ async def remove(client: Client, bodies: list[Json]) -> None:
             await client.delete(kind, SPACE, body["metadata"]["name"], uid=uid, resource_version=None)
 
     await asyncio.gather(*(one(body) for body in bodies))
-    await asyncio.sleep(5)  # the garbage collector's share
 
 
 async def all_ready(client: Client, objects: int) -> None:
@@ -254,8 +264,9 @@ async def batch(client: Client, seen: Births, figures: Figures, bare: float, chi
 async def restart(plane: Cluster, folder: Path, figures: Figures) -> None:
     """A new process over settled objects: how long until it asks nothing more, and what it writes."""
     calls, start = Calls(plane), time.monotonic()
-    with running(Operator(plane, folder, "third")):
-        count, quiet_since = 0, start
+    with running(Operator(plane, folder, "third")) as operator:
+        await leading(operator)
+        count, quiet_since = 0, time.monotonic()
         while time.monotonic() - quiet_since < 5:
             now = sum(calls.take().values())
             if now != count:

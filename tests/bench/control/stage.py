@@ -103,10 +103,11 @@ def running(operator: Operator) -> Iterator[Operator]:
 
 
 class Calls:
-    """What a user agent asked of the API server since the last `reset`, from its audit log."""
+    """What the operator (or `everybody`) asked of the API server since the last `reset`, from its audit log."""
 
-    def __init__(self, plane: Cluster) -> None:
+    def __init__(self, plane: Cluster, *, everybody: bool = False) -> None:
         self._plane = plane
+        self._everybody = everybody
         self.reset()
 
     def reset(self) -> None:
@@ -114,12 +115,13 @@ class Calls:
         self._offset = self._plane.audit_log.stat().st_size
 
     def take(self) -> Counter[tuple[str, str]]:
-        """Answered requests of the operator by (verb, resource), Leases and streams apart."""
+        """Answered requests by (verb, resource), Leases and streams apart."""
         found: Counter[tuple[str, str]] = Counter()
         for event in self._plane.audit(self._offset):
             about = event.get("objectRef") or {}
             agent = event.get("userAgent", "")
-            if agent == AGENT and event["verb"] != "watch" and about.get("resource") != "leases":
+            ours = self._everybody or agent == AGENT
+            if ours and event["verb"] != "watch" and about.get("resource") != "leases":
                 found[event["verb"], about.get("resource", "")] += 1
         return found
 

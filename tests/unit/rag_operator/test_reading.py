@@ -1,12 +1,13 @@
 """Asking the pods and reading referenced ConfigMaps: what is asked, what is remembered, what is kept."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from rag_contract.release_table import ReleaseTable
 from rag_operator.api import RagService
 from rag_operator.cluster.pods import PodDoor, parse_checks
-from rag_operator.cluster.references import References
+from rag_operator.cluster.references import References, Referrers
 from rag_operator.observed import Pod, pod_of
 from rag_operator.runtime.errors import Unreachable
 
@@ -96,16 +97,26 @@ def test_unknown_readiness_answer_has_no_checks(body: bytes) -> None:
 
 
 class Maps:
-    """A double of the API server's ConfigMaps."""
+    """A double of the API server's ConfigMaps, and of the cache of their versions."""
 
     def __init__(self) -> None:
-        self.time = 0.0
         self.reads = 0
-        self.stored: dict[str, Any] = {"documents": {"data": {"a.md": "A", "secret": "s"}}}
-        self.references = References(self.get, lambda: self.time)
+        self.stored: dict[str, Any] = {}
+        self.version = 7
+        self.put({"data": {"a.md": "A", "secret": "s"}})
+        self.references = References(self.known, self.get)
+
+    def put(self, content: dict[str, Any], uid: str = "u") -> None:
+        self.version += 1
+        self.stored["documents"] = {"metadata": {"uid": uid, "resourceVersion": str(self.version)}, **content}
+
+    def known(self, namespace: str, name: str) -> Any:
+        found = self.stored.get(name)
+        return found and {"metadata": found["metadata"]}
 
     async def get(self, namespace: str, name: str) -> Any:
         self.reads += 1
+        await asyncio.sleep(0)
         return self.stored.get(name)
 
 
@@ -113,28 +124,72 @@ def svc(**spec: Any) -> RagService:
     return RagService.model_validate(service(**spec))
 
 
-async def test_reference_is_read_once_for_a_while() -> None:
+async def test_each_version_is_read_once_however_many_services_name_it() -> None:
     maps = Maps()
-    first = await maps.references.of(svc())
-    assert await maps.references.of(svc()) == first
-    assert maps.reads == 1
-    maps.time = 11
+    first = await asyncio.gather(*(maps.references.of(svc()) for _ in range(5)))
+    assert 1 == maps.reads
+    maps.put({"data": {"a.md": "B"}})
+    second = await maps.references.of(svc())
+    assert 2 == maps.reads
+    assert first[0]["documents"].content_hash != second["documents"].content_hash
+
+
+async def test_one_that_was_read_newer_than_the_cache_knows_is_not_read_again() -> None:
+    maps = Maps()
     await maps.references.of(svc())
-    assert maps.reads == 2
+    maps.stored["documents"]["metadata"]["resourceVersion"] = "3"
+    await maps.references.of(svc())
+    assert 1 == maps.reads
 
 
-async def test_missing_reference_is_asked_for_every_time() -> None:
+async def test_another_one_of_the_same_name_and_version_is_read() -> None:
+    maps = Maps()
+    await maps.references.of(svc())
+    maps.version -= 1
+    maps.put({"data": {"a.md": "B"}}, uid="other")
+    await maps.references.of(svc())
+    assert 2 == maps.reads
+
+
+async def test_missing_reference_costs_no_read_and_is_found_when_it_comes() -> None:
     maps = Maps()
     maps.stored = {}
     assert not (await maps.references.of(svc()))["documents"].found
-    maps.stored = {"documents": {}}
+    assert 0 == maps.reads
+    maps.put({})
     assert (await maps.references.of(svc()))["documents"].found
+
+
+async def test_one_that_went_while_it_was_read_is_missing() -> None:
+    maps = Maps()
+    maps.references = References(lambda namespace, name: {"metadata": {"uid": "u", "resourceVersion": "1"}}, maps.get)
+    maps.stored = {}
+    assert not (await maps.references.of(svc()))["documents"].found
+
+
+async def test_one_that_is_cached_whole_is_not_read() -> None:
+    maps = Maps()
+    maps.references = References(lambda namespace, name: maps.stored[name], maps.get)
+    assert 2 == (await maps.references.of(svc()))["documents"].size
+    assert 0 == maps.reads
+
+
+async def test_a_text_that_nobody_asked_for_before_is_read_too() -> None:
+    maps = Maps()
+    await maps.references.of(svc())
+    for _ in range(2):
+        found = (await maps.references.of(svc(**PROMPT)))["documents"]
+        await maps.references.of(svc())
+    assert {"a.md": "A"} == found.texts
+    assert 2 == maps.reads
+
+
+PROMPT = {"prompt": {"version": "v", "system": None, "configMapRef": {"name": "documents", "key": "a.md"}}}
 
 
 async def test_only_used_texts_are_kept() -> None:
     maps = Maps()
-    prompt = {"prompt": {"version": "v", "system": None, "configMapRef": {"name": "documents", "key": "a.md"}}}
-    found = (await maps.references.of(svc(**prompt)))["documents"]
+    found = (await maps.references.of(svc(**PROMPT)))["documents"]
     assert found.texts == {"a.md": "A"}
     assert found.size == 2
 
@@ -150,6 +205,26 @@ async def test_only_used_texts_are_kept() -> None:
 )
 async def test_content_hash_tells_contents_apart(other: dict[str, Any]) -> None:
     one, two = Maps(), Maps()
-    two.stored = {"documents": other}
+    two.put(other)
     a, b = await one.references.of(svc()), await two.references.of(svc())
     assert a["documents"].content_hash != b["documents"].content_hash
+
+
+def named(prompt: str | None, documents: str | None) -> dict[str, Any]:
+    references = [name and {"name": name} for name in (prompt, documents)]
+    spec = {"prompt": {"configMapRef": references[0]}, "index": {"documents": {"configMapRef": references[1]}}}
+    return {"spec": spec}
+
+
+def test_services_are_found_by_the_config_maps_that_they_name() -> None:
+    referrers, one, two = Referrers(), ("team", "one"), ("team", "two")
+    referrers.put(one, named("texts", "documents"))
+    referrers.put(two, named(None, "documents"))
+    assert (one, two) == referrers.of("team", "documents")
+    assert () == referrers.of("other", "documents")
+    referrers.put(one, named("texts", None))
+    assert ((two,), (one,)) == (referrers.of("team", "documents"), referrers.of("team", "texts"))
+    referrers.put(one, None)
+    referrers.put(two, None)
+    assert ((), ()) == (referrers.of("team", "documents"), referrers.of("team", "texts"))
+    assert ({}, {}) == (referrers._named, referrers._by_map)

@@ -115,8 +115,12 @@ class World:
         return None if self.gone else self.body
 
     async def observe(self, key: tuple[str, str]) -> Observed | Unreadable | None:
+        def known(_: str, name: str) -> Json | None:
+            found = self.config_maps.get(name)
+            return found and {"metadata": {"uid": name, "resourceVersion": "1"}, **found}
+
         async def get(_: str, name: str) -> Json | None:
-            return self.config_maps.get(name)
+            raise AssertionError("all of it is known")
 
         if self.gone:
             return None
@@ -129,7 +133,7 @@ class World:
             children={key: obj for key, obj in self.objects.items() if controller_uid(obj) == svc.metadata.uid},
             pods=tuple(pod_of(pod) for pod in self.pods.values()),
             claims=dict(self.claims),
-            references=await References(get, lambda: 0.0).of(svc),
+            references=await References(known, get).of(svc),
         )
 
     async def apply(self, desired: Json, live: Json | None) -> Json | None:

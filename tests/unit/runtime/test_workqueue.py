@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from rag_operator.runtime.errors import NotLeading, Unreachable, fault_id
 from rag_operator.runtime.workers import Outcome, Workers
-from rag_operator.runtime.workqueue import CAP_SECONDS, WorkQueue
+from rag_operator.runtime.workqueue import CAP_SECONDS, Level, WorkQueue
 
 from .waiting import eventually
 
@@ -85,7 +85,7 @@ async def test_a_later_wish_does_not_hold_back_a_ready_key() -> None:
 
 async def test_low_keys_yield_but_do_not_starve() -> None:
     queue = queue_with(Clock())
-    queue.add("low", low=True)
+    queue.add("low", level=Level.IDLE)
     for number in range(20):
         queue.add(f"h{number}")
     assert 8 == (await drain(queue)).index("low")
@@ -94,10 +94,29 @@ async def test_low_keys_yield_but_do_not_starve() -> None:
 async def test_a_low_key_that_changes_is_no_longer_low() -> None:
     queue = queue_with(Clock())
     for key in ("x", "y", "a"):
-        queue.add(key, low=True)
+        queue.add(key, level=Level.IDLE)
     queue.add("h")
     queue.add("a")
     assert ["h", "a", "x", "y"] == await drain(queue)
+
+
+async def test_what_follows_comes_after_what_is_wanted_and_before_what_nobody_waits_for() -> None:
+    queue = queue_with(Clock())
+    for level in (Level.IDLE, Level.FOLLOW, Level.URGENT):
+        for number in (1, 2):
+            queue.add(f"{level.name} {number}", level=level)
+    assert ["URGENT 1", "URGENT 2", "FOLLOW 1", "FOLLOW 2", "IDLE 1", "IDLE 2"] == await drain(queue)
+
+
+async def test_no_level_starves() -> None:
+    queue = queue_with(Clock())
+    for level in Level:
+        for number in range(40):
+            queue.add(f"{level.name} {number}", level=level)
+    order = await drain(queue)
+    assert [f"URGENT {number}" for number in range(8)] == order[:8]
+    assert {"FOLLOW 0", "IDLE 0"} == set(order[8:10])
+    assert order.index("URGENT 39") < 60
 
 
 async def test_back_off_doubles_up_to_its_cap_and_starts_anew() -> None:
@@ -170,7 +189,7 @@ async def test_every_change_is_seen_and_no_key_is_with_two_workers(seed: int) ->
     for _ in range(120):
         key = rng.choice("abcde")
         world[key] += 1
-        queue.add(key, rng.choice([0, 0, 0, 0.002]), low=rng.random() < 0.3)
+        queue.add(key, rng.choice([0, 0, 0, 0.002]), level=rng.choice(list(Level)))
         if rng.random() < 0.3:
             await asyncio.sleep(rng.choice([0, 0.001]))
     await eventually(world, lambda: seen)
