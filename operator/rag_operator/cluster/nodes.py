@@ -9,6 +9,7 @@ few numbers and labels that placing depends on: a cluster may have very many.
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -62,14 +63,21 @@ class NodeWatch:
         """Somebody runs a model server: watch from now on."""
         self._wanted.set()
 
-    async def get(self) -> ClusterNodes | None:
-        """The nodes now; None when the operator may not look, or not yet. Waits for the first look."""
+    async def get(self, own: Iterable[tuple[str, str]] = ()) -> ClusterNodes | None:
+        """The nodes now; None when the operator may not look, or not yet. Waits for the first look.
+
+        `own`: namespace and name of the pods that are told apart from everybody's.
+        """
         self.want()
         try:
             await asyncio.wait_for(self._settled.wait(), SETTLE_SECONDS)
         except TimeoutError:
             return None
-        return self.snapshot()
+        found = self.snapshot()
+        if found is None:
+            return None
+        placed = {name: self.pods.get(namespace, name) for namespace, name in own}
+        return dataclasses.replace(found, own={name: body["use"] for name, body in placed.items() if body is not None})
 
     def snapshot(self) -> ClusterNodes | None:
         """The nodes now, as far as they are known."""

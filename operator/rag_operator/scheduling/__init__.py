@@ -7,9 +7,10 @@ from .cluster_nodes import ClusterNodes
 from .explain import Placement, explain, fits
 from .need import Need, Requirement, Toleration, need_of
 from .nodes import NodeFacts, NodeUse, PodUse, Taint, node_facts, node_use, pod_use
-from .strategy import RollOut, Strategy, Wish, choose, deployment_strategy
+from .strategy import COSTS, RollOut, Strategy, Wish, choose, deployment_strategy
 
 __all__ = [
+    "COSTS",
     "ClusterNodes",
     "Need",
     "NodeFacts",

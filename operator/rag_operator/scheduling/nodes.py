@@ -119,5 +119,11 @@ def node_use(pods: Iterable[PodUse]) -> NodeUse:
     return NodeUse(taken, leaving, holders)
 
 
+def less(use: NodeUse, pods: Iterable[PodUse]) -> NodeUse:
+    """What is taken when these pods of the node have gone. Who holds the rest is not told apart."""
+    gone = node_use(pods)
+    return NodeUse({name: value - gone.taken.get(name, 0) for name, value in use.taken.items()}, {}, use.holders)
+
+
 def _devices(pod: PodUse) -> Sequence[tuple[str, int]]:
     return [(name, value) for name, value in pod.taken if is_extended(name)]

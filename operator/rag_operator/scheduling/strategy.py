@@ -4,8 +4,8 @@
     else 2 or more replicas   --> OneByOne
     else                      --> Recreate
 
-A volume that one node alone may mount forces Recreate. Who demands a surge for which no GPU is free gets Blocked: the new
-pod waits, and what serves is left alone.
+A volume that one node alone may mount forces Recreate. Who demands a surge for which no GPU is free gets Blocked, and so does
+a change that would find no place even without the old pods: the new pod waits, and what serves is left alone.
 """
 
 from dataclasses import dataclass
@@ -62,15 +62,16 @@ COSTS = {
     RollOut.SURGE: "A change takes one GPU pod more for the time of a load; no request is lost.",
     RollOut.ONE_BY_ONE: "A change runs with one replica less for the time of each load; no outage.",
     RollOut.RECREATE: "A change is an outage of the model: the old pod's drain and the new one's load.",
-    RollOut.BLOCKED: "A change waits; the old pods go on serving.",
+    RollOut.BLOCKED: "A change waits; what serves goes on serving.",
 }
 
 
-def choose(wish: Wish, replicas: int, *, exclusive_cache: bool, room: bool | None) -> Strategy:
+def choose(wish: Wish, replicas: int, *, exclusive_cache: bool, room: bool | None, obstacle: str = "") -> Strategy:
     """The way to roll out.
 
-    `exclusive_cache`: the cache's volume can be mounted on one node alone (ReadWriteOnce). `room`: one more pod finds a free
-    GPU now; None when nobody may look, then a surge is tried until the scheduler refuses it.
+    `exclusive_cache`: the cache's volume can be mounted on one node alone (ReadWriteOnce). `room`: one more pod finds a place
+    now; None when nobody may look, then a surge is tried until the scheduler refuses it. `obstacle`: why a new pod would
+    find no place even when an old one has left; then nothing that serves is given up for it.
     """
     if exclusive_cache:
         kind, why = RollOut.RECREATE, "spec.model.vllm.cache.accessMode lets one pod at a time mount the model cache."
@@ -80,7 +81,9 @@ def choose(wish: Wish, replicas: int, *, exclusive_cache: bool, room: bool | Non
     elif room is None:
         kind, why = RollOut.SURGE, "The operator may not look at nodes, so the scheduler decides."
     elif room:
-        kind, why = RollOut.SURGE, "A matching GPU is free for one more pod."
+        kind, why = RollOut.SURGE, "A matching node has room for one more pod."
+    elif obstacle:
+        kind, why = RollOut.BLOCKED, f"A new pod would find no place even without an old one: {obstacle}"
     elif wish is Wish.SURGE:
         kind, why = RollOut.BLOCKED, BLOCKED_WHY
     elif replicas > 1:

@@ -38,18 +38,21 @@ def template(gpus: int = 1, **spec: Any) -> Json:
     return {"spec": {"containers": [container(gpus, cpu, memory)], "tolerations": [TOLERATES_GPU], **spec}}
 
 
-def pod(where: str, gpus: int = 1, *, namespace: str = "team-a", going: bool = False, cpu: str = "1") -> Json:
+def pod(
+    where: str, gpus: int = 1, *, namespace: str = "team-a", going: bool = False, cpu: str = "1", name: str = "p"
+) -> Json:
     """A pod on a node."""
-    metadata = {"name": "p", "namespace": namespace} | ({"deletionTimestamp": "2026-01-01T00:00:00Z"} if going else {})
+    metadata = {"name": name, "namespace": namespace} | ({"deletionTimestamp": "2026-01-01T00:00:00Z"} if going else {})
     return {"metadata": metadata, "spec": {"nodeName": where, "containers": [container(gpus, cpu)]}}
 
 
-def cluster(nodes: list[Json], pods: list[Json] | None = None) -> ClusterNodes:
-    """A snapshot of these."""
-    uses = [pod_use(body) for body in pods or ()]
+def cluster(nodes: list[Json], pods: list[Json] | None = None, own: list[Json] | None = None) -> ClusterNodes:
+    """A snapshot of these. `own` are pods that are told apart by name."""
+    mine = {body["metadata"]["name"]: pod_use(body) for body in own or ()}
+    uses = [*(pod_use(body) for body in pods or ()), *mine.values()]
     names = {use.node for use in uses}
     use: dict[str, NodeUse] = {name: node_use(u for u in uses if u.node == name) for name in names}
-    return ClusterNodes(tuple(map(node_facts, nodes)), use)
+    return ClusterNodes(tuple(map(node_facts, nodes)), use, mine)
 
 
 def verdict(nodes: list[Json], pods: list[Json] | None = None, wanted: Json | None = None) -> Placement:

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 from rag_operator.api import Reason
+from rag_operator.scheduling import need_of
 
-from .made import GPU, Json, node, pod, template, verdict
+from .made import GPU, Json, cluster, node, pod, template, verdict
 
 DEDICATED = {"key": "dedicated", "value": "ml", "effect": "NoSchedule"}
 NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
@@ -223,3 +224,13 @@ def test_a_taint_that_only_asks_is_no_obstacle() -> None:
     soft = {**DEDICATED, "effect": "PreferNoSchedule"}
 
     assert verdict([node("a", taints=[soft])], [], template(tolerations=[])).fits
+
+
+def test_what_the_leaving_of_an_own_pod_would_change() -> None:
+    others, own = [pod("a"), pod("b", 2)], [pod("a", name="mine")]
+    nodes = cluster([node("a"), node("b")], others, own)
+
+    assert not nodes.explain(need_of(template())).fits
+    assert ("a",) == nodes.after(need_of(template()), ["mine", "unknown"]).nodes
+    assert Reason.GpusBusy is nodes.after(need_of(template(2)), ["mine"]).reason
+    assert Reason.GpusBusy is nodes.after(need_of(template()), []).reason

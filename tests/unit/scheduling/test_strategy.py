@@ -44,3 +44,12 @@ def test_the_deployments_strategy_never_takes_away_what_a_surge_or_a_block_must_
     kind: RollOut, expected: dict[str, object]
 ) -> None:
     assert expected == deployment_strategy(kind)
+
+
+@pytest.mark.parametrize("wish", [Wish.AUTO, Wish.SURGE])
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_nothing_that_serves_is_given_up_for_a_pod_that_would_find_no_place_anyway(wish: Wish, replicas: int) -> None:
+    strategy = choose(wish, replicas, exclusive_cache=False, room=False, obstacle="No node offers nvidia.com/gpu.")
+
+    assert RollOut.BLOCKED is strategy.kind
+    assert "No node offers nvidia.com/gpu." in strategy.why
