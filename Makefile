@@ -53,7 +53,7 @@ undeploy: venv ## Remove the operator and the CRDs from the cluster, with all Ra
 	@$(BIN)/python -m tests.demo --cluster $(CLUSTER) --undeploy
 
 ##@ Development
-.PHONY: venv run lint format unit verify manifests golden installer lock bench bench-control faults clean
+.PHONY: venv run lint format unit verify manifests golden installer lock bench bench-control faults mutants clean
 venv: $(STAMP) ## Make .venv with everything, from the locked versions
 $(STAMP): requirements/dev.lock requirements/bootstrap.lock $(PACKAGES:%=%/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: set PYTHON=..."; exit 1; }
@@ -112,6 +112,9 @@ bench-control: venv ## Print the figures of the control loop with 1,000 services
 
 faults: venv ## Every plan of tests/faults: killed at each write, each reply spoilt, each watch broken
 	FAULTS=all $(PYTEST) tests/faults
+
+mutants: venv ## Break the operator in every way of tests/mutants/table.py: each time a test has to notice (ONLY=name for one)
+	$(BIN)/python -m tests.mutants $(if $(ONLY),--only $(ONLY))
 
 clean: ## Remove the virtual environment and tool caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .pytest_cache
