@@ -1,4 +1,4 @@
-"""The four services and how their children are rendered: by the code that the operator runs, without a cluster."""
+"""Services and how their children are rendered: by the code that the operator runs, without a cluster."""
 
 import asyncio
 from functools import cache
@@ -18,7 +18,7 @@ from rag_operator.settings import Settings
 Json = dict[str, Any]
 
 ROOT = Path(__file__).parent
-CASES = ("minimal", "full", "external", "volume", "served")
+CASES = ("minimal", "full", "external", "volume", "served", "vectors")
 SECOND_PASS = "served"
 SETTINGS = Settings(
     api_image="example.com/rag-api:1",

@@ -5,12 +5,12 @@ from .content import (
     Chunking,
     ChunkingStrategy,
     Documents,
-    EmbeddingProvider,
     Index,
     Prompt,
     RetrievalMode,
     RetrievalSettings,
 )
+from .embedding import Distance, Embedding, EmbeddingProvider, ExternalEmbedding
 from .model import ExternalModel, Gpu, Model, ModelRuntime, RollOutWish, Vllm
 from .ragrevision import RagRevision, RagRevisionSpec
 from .ragservice import DeletionPolicy, ObjectMeta, RagService, RagServiceSpec
@@ -30,9 +30,12 @@ __all__ = [
     "ConditionStatus",
     "ConditionType",
     "DeletionPolicy",
+    "Distance",
     "Documents",
+    "Embedding",
     "EmbeddingProvider",
     "External",
+    "ExternalEmbedding",
     "ExternalModel",
     "Gpu",
     "HistoryEntry",

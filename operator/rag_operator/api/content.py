@@ -16,6 +16,8 @@ from .base import (
     ruled,
 )
 from .compute import IndexResources
+from .embedding import Embedding
+from .paths import RelativePath
 
 _NOT_BLANK = Matches(r"[^ \t\n\r\f\v]", "must hold text, not only white space")
 _ONE_PROMPT = "set exactly one of system and configMapRef"
@@ -29,18 +31,6 @@ Tenant = Annotated[
         'must be a name: letters, digits, "-", "_" and ".", starting and ending with a letter or digit',
     ),
 ]
-
-RelativePath = Annotated[
-    str,
-    Field(min_length=1, max_length=512),
-    Matches("^/", "must be relative to the volume: remove the leading /", forbidden=True),
-    Matches(r"(^|/)\.{1,2}(/|$)", 'must stay inside the volume: no "." and no ".." in the path', forbidden=True),
-    Matches(
-        r"""^[^\x00-\x1f\x7f!"#$%&'()*:;<=>?\[\\\]^`{|}~]+$""",
-        "must be a plain folder path: no control, quoting, wildcard or shell characters",
-    ),
-]
-
 
 class Prompt(Part):
     """How the model is told to answer. Exactly one of `system` and `configMapRef`."""
@@ -132,21 +122,6 @@ class Chunking(Part):
     )
 
 
-class EmbeddingProvider(StrEnum):
-    """How text becomes vectors."""
-
-    BM25 = "BM25"
-
-
-class Embedding(Part):
-    """How documents and questions become vectors."""
-
-    provider: EmbeddingProvider = Field(
-        default=EmbeddingProvider.BM25,
-        description="BM25: by words, for English and Vietnamese, without a model or a GPU.",
-    )
-
-
 class Index(Part):
     """What can be found, and how it is made findable."""
 
@@ -169,16 +144,30 @@ class RetrievalMode(StrEnum):
     """How sources are found."""
 
     SPARSE = "Sparse"
+    DENSE = "Dense"
+    HYBRID = "Hybrid"
 
 
 class RetrievalSettings(Part):
     """How the sources of an answer are found."""
 
-    mode: RetrievalMode = Field(default=RetrievalMode.SPARSE, description="Sparse: by words.")
+    model_config = ruled(
+        cel(
+            "self.mode != 'Hybrid' || !has(self.minimumScore)",
+            "minimumScore has no meaning with mode Hybrid, whose scores are ranks: remove minimumScore",
+            field=".minimumScore",
+        )
+    )
+
+    mode: RetrievalMode = Field(
+        default=RetrievalMode.SPARSE,
+        description="Sparse: by words. Dense: by the vectors of the embedding server. Hybrid: by both, their rankings fused.",
+    )
     top_k: Annotated[int, Field(ge=1, le=20)] = Field(
         default=6, description="Number of pieces that an answer may draw on."
     )
     minimum_score: Annotated[float, Field(ge=0, le=1000000)] | None = Field(
         default=None,
-        description="Pieces that score less are not used (BM25 score, unbounded above). Default: all are used.",
+        description="Pieces that score less are not used (Sparse: BM25, unbounded above; Dense: on the scale of the distance)."
+        " Default: all are used.",
     )

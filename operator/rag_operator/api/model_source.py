@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from .base import Cpu, Disk, Image, Matches, Memory, ObjectName, Part, SecretKeyReference, cel, ruled
 from .compute import Limits, Requests, Resources
-from .content import RelativePath
+from .paths import RelativePath
 from .vector_store import Grows, Url
 
 _ONE_SOURCE = "set at most one of hub, s3, persistentVolumeClaim and image"

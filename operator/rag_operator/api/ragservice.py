@@ -46,6 +46,14 @@ class DeletionPolicy(StrEnum):
 class RagServiceSpec(Part):
     """What is wanted."""
 
+    model_config = ruled(
+        cel(
+            "self.retrieval.mode == 'Sparse' || self.index.embedding.provider != 'BM25'",
+            "retrieval by vectors needs an embedding server: set index.embedding.provider to External, or mode to Sparse",
+            field=".retrieval.mode",
+        )
+    )
+
     api: Api = Field(default=Api(), description="The RAG API: the program that answers questions.")
     vector_store: VectorStore = Field(
         default=VectorStore(qdrant=Qdrant()), description="Where the index lies: exactly one of qdrant and external."

@@ -63,6 +63,13 @@ class RequestLimits(Part):
     stream_timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
         default=120, description="Time for one streamed answer, in seconds."
     )
+    first_token_timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
+        default=20,
+        description="How long a model server may take until the first text, in seconds; then another or a fallback is asked.",
+    )
+    token_timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(
+        default=15, description="How long a model server may pause between two pieces of text, in seconds."
+    )
     queue_timeout_milliseconds: Annotated[int, Field(ge=0, le=60000)] = Field(
         default=200,
         description="How long a request waits for a free place before it is refused with 503, in milliseconds.",

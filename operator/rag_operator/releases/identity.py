@@ -28,8 +28,17 @@ def prompt_hash(system: str, refusal: str) -> str:
 
 
 def index_identity(spec: RagServiceSpec) -> IndexIdentity:
-    """What queries must share with the collection."""
-    return IndexIdentity(provider=spec.index.embedding.provider.value)
+    """What queries must share with the collection. Where the server is found is no part of it."""
+    server = spec.index.embedding.server
+    if server is None:
+        return IndexIdentity(provider="BM25")
+    return IndexIdentity(
+        provider="OpenAI",
+        model=server.model,
+        revision=server.revision,
+        dimension=server.dimension,
+        distance=server.distance.value,
+    )
 
 
 def index_hash(spec: RagServiceSpec, identity: IndexIdentity, documents_hash: str) -> str:

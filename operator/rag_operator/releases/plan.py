@@ -31,6 +31,7 @@ from ..api import RagRevision
 from ..api.reasons import Reason
 from ..errors import NotReady
 from ..observed import Observed, Reference
+from .embedding import wanted_embedder
 from .identity import index_hash, index_identity, prompt_hash, revision_hash
 from .model import wanted_model, wanted_policy
 
@@ -221,9 +222,10 @@ def _verified(observed: Observed, index: IndexTarget | None, history: Mapping[in
     """Counts of the wanted index: from a revision that already served it, else from the Job that just built it."""
     if index is None:
         return None
+    embedder = wanted_embedder(observed.service.spec)
     for revision in history.values():
         if revision.index.hash == index.hash:
-            return revision.index
+            return revision.index.model_copy(update={"embedder": embedder})
     result = index_result(observed, index)
     if result is None or result.outcome != "Succeeded":
         return None
@@ -234,6 +236,7 @@ def _verified(observed: Observed, index: IndexTarget | None, history: Mapping[in
         identity=index.identity,
         documents=result.documents,
         chunks=result.chunks,
+        embedder=embedder,
     )
 
 

@@ -7,7 +7,7 @@ from ..api import RagService
 from ..observed import Observed
 from ..releases import Plan
 from ..settings import Settings
-from . import api, index, model, prompt, qdrant, releases, secrets
+from . import api, index, model, model_keys, prompt, qdrant, releases, secrets
 from .retention import stuck_pods, unwanted
 
 __all__ = ["build_all", "claims", "owned", "secrets", "stuck_pods", "unwanted"]
@@ -27,7 +27,7 @@ def build_all(svc: RagService, observed: Observed, plan: Plan, settings: Setting
         *model.build(svc, observed, plan, settings),
         releases.table(svc, plan.table),
         api.service(svc),
-        api.deployment(svc, settings, stamp),
+        api.deployment(svc, settings, api.Keys(stamp, model_keys.references(svc, plan))),
         *([api.disruption_budget(svc)] if svc.spec.api.replicas > 1 else []),
         *_index(svc, observed, plan, settings, stamp),
     ]

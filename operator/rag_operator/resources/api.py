@@ -1,11 +1,13 @@
 """The RAG API: Deployment, Service, ServiceAccount, its settings, and a disruption budget above one replica."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from rag_contract.environment import (
     API_KEYS_FILE,
     API_KEYS_PATH,
     API_PORT,
+    MODEL_KEYS_PATH,
     QDRANT_API_KEY_VARIABLE,
     RELEASES_PATH,
     ApiEnvironment,
@@ -15,7 +17,9 @@ from .. import names
 from ..api import AuthMode, RagService
 from ..releases.identity import digest
 from ..settings import Settings
+from . import model_keys as model_key_files
 from . import pod, store
+from .store import SecretKey
 
 Json = dict[str, Any]
 
@@ -32,6 +36,8 @@ def environment(svc: RagService) -> ApiEnvironment:
         auth_mode=spec.auth.mode.value,
         request_timeout_seconds=spec.limits.request_timeout_seconds,
         stream_timeout_seconds=spec.limits.stream_timeout_seconds,
+        first_token_timeout_seconds=spec.limits.first_token_timeout_seconds,
+        token_timeout_seconds=spec.limits.token_timeout_seconds,
         queue_timeout_milliseconds=spec.limits.queue_timeout_milliseconds,
         max_concurrent_requests=spec.limits.max_concurrent_requests,
         requests_per_minute=spec.limits.requests_per_minute,
@@ -85,8 +91,16 @@ def service(svc: RagService) -> Json:
     }
 
 
-def deployment(svc: RagService, settings: Settings, key_stamp: str) -> Json:
-    """The pods. `key_stamp` names the generated vector store key that they must hold, empty when none was made anew."""
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What the pods hold of keys. `stamp` names the generated vector store key, empty when none was made anew."""
+
+    stamp: str = ""
+    models: tuple[SecretKey, ...] = ()
+
+
+def deployment(svc: RagService, settings: Settings, keys: Keys) -> Json:
+    """The pods, with the keys of the vector store, the clients and the model servers."""
     spec = svc.spec.api
     replicas = 0 if svc.spec.suspend else spec.replicas
     return {
@@ -104,9 +118,9 @@ def deployment(svc: RagService, settings: Settings, key_stamp: str) -> Json:
                         **names.labels(svc.metadata.name, names.COMPONENT_API),
                         names.LABEL_SETTINGS: settings_hash(svc)[:8],
                     },
-                    **({"annotations": {names.ANNOTATION_KEY: key_stamp}} if key_stamp else {}),
+                    **({"annotations": {names.ANNOTATION_KEY: keys.stamp}} if keys.stamp else {}),
                 },
-                "spec": _pod(svc, settings),
+                "spec": _pod(svc, settings, keys.models),
             },
         },
     }
@@ -129,7 +143,7 @@ def _metadata(svc: RagService) -> Json:
     return {"name": names.api(svc.metadata.name), "labels": {names.LABEL_COMPONENT: names.COMPONENT_API}}
 
 
-def _pod(svc: RagService, settings: Settings) -> Json:
+def _pod(svc: RagService, settings: Settings, model_keys: tuple[SecretKey, ...]) -> Json:
     spec = svc.spec.api
     grace = pod.PRE_STOP_SECONDS + spec.drain_seconds + GRACE_MARGIN_SECONDS
     more: Json = {
@@ -138,7 +152,12 @@ def _pod(svc: RagService, settings: Settings) -> Json:
     }
     if spec.replicas > 1:
         more["topologySpreadConstraints"] = [_spread(svc)]
-    return pod.pod_spec(_container(svc, settings), _volumes(svc), **more)
+    main, volumes = _container(svc, settings), _volumes(svc)
+    if model_keys:
+        volumes.append(model_key_files.volume(model_keys))
+        mount = {"name": names.VOLUME_MODEL_KEYS, "mountPath": MODEL_KEYS_PATH, "readOnly": True}
+        main = {**main, "volumeMounts": [*main["volumeMounts"], mount]}
+    return pod.pod_spec(main, volumes, **more)
 
 
 def _container(svc: RagService, settings: Settings) -> Json:

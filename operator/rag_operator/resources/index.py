@@ -4,6 +4,7 @@ from typing import Any
 
 from rag_contract.environment import (
     DOCUMENTS_PATH,
+    EMBEDDING_API_KEY_VARIABLE,
     INDEXER_PORT,
     QDRANT_API_KEY_VARIABLE,
     IndexerEnvironment,
@@ -35,7 +36,21 @@ def environment(svc: RagService, target: IndexTarget) -> IndexerEnvironment:
         tenant=spec.documents.tenant,
         max_characters=spec.chunking.max_characters,
         overlap_characters=spec.chunking.overlap_characters,
+        **_embedding(svc),
     )
+
+
+def _embedding(svc: RagService) -> Json:
+    server = svc.spec.index.embedding.server
+    if server is None:
+        return {}
+    return {
+        "embedding_url": server.url,
+        "embedding_model": server.model,
+        "embedding_revision": server.revision,
+        "embedding_dimension": server.dimension,
+        "embedding_distance": server.distance.value,
+    }
 
 
 def job(svc: RagService, target: IndexTarget, settings: Settings, key_stamp: str) -> Json:
@@ -84,8 +99,6 @@ def _failure_rules() -> list[Json]:
 
 
 def _pod(svc: RagService, environ: dict[str, str], settings: Settings) -> Json:
-    key = store.write_key(svc)
-    secret = [pod.secret_variable(QDRANT_API_KEY_VARIABLE, key.secret, key.key)] if key is not None else []
     mount: Json = {"name": names.VOLUME_DOCUMENTS, "mountPath": DOCUMENTS_PATH, "readOnly": True}
     claim = svc.spec.index.documents.persistent_volume_claim
     if claim is not None and claim.path:
@@ -94,7 +107,7 @@ def _pod(svc: RagService, environ: dict[str, str], settings: Settings) -> Json:
         "indexer",
         settings.indexer_image,
         svc.spec.index.resources,
-        env=pod.variables(environ) + secret,
+        env=pod.variables(environ) + _secrets(svc),
         ports=[pod.port(names.PORT_HTTP, INDEXER_PORT)],
         volumeMounts=[mount, {"name": names.VOLUME_TEMPORARY, "mountPath": "/tmp"}],  # noqa: S108 - the pod's own
     )
@@ -104,6 +117,18 @@ def _pod(svc: RagService, environ: dict[str, str], settings: Settings) -> Json:
         restartPolicy="Never",
         terminationGracePeriodSeconds=GRACE_SECONDS,
     )
+
+
+def _secrets(svc: RagService) -> list[Json]:
+    """The keys of the store and of the embedding server."""
+    key, found = store.write_key(svc), []
+    if key is not None:
+        found.append(pod.secret_variable(QDRANT_API_KEY_VARIABLE, key.secret, key.key))
+    server = svc.spec.index.embedding.server
+    reference = server.api_key_secret_ref if server is not None else None
+    if reference is not None:
+        found.append(pod.secret_variable(EMBEDDING_API_KEY_VARIABLE, reference.name, reference.key))
+    return found
 
 
 def _documents(svc: RagService) -> Json:

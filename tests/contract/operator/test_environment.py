@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,16 +12,23 @@ from rag_contract.environment import (
     API_KEYS_FILE,
     API_KEYS_PATH,
     DOCUMENTS_PATH,
+    EMBEDDING_API_KEY_VARIABLE,
+    MODEL_KEYS_PATH,
     QDRANT_API_KEY_VARIABLE,
     RELEASES_PATH,
     ApiEnvironment,
     ApiKey,
     IndexerEnvironment,
 )
-from rag_contract.release_table import FILE_NAME, ReleaseTable
+from rag_contract.release_table import FILE_NAME, Endpoint, IndexRelease, ModelRelease, ReleaseTable, Revision
 from rag_operator import names
 from rag_operator.api import RagService
-from rag_operator.resources import secrets
+from rag_operator.releases import make_plan
+from rag_operator.releases.embedding import wanted_embedder
+from rag_operator.releases.identity import index_identity
+from rag_operator.releases.model import wanted_model, wanted_policy
+from rag_operator.resources import model_keys, secrets
+from rag_operator.resources.store import SecretKey
 
 from tests.golden.rendering import CASES, children, observe
 
@@ -154,3 +162,50 @@ def parsed(text: str) -> list[ApiKey]:
 
 def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_every_embedding_setting_of_the_spec_arrives() -> None:
+    variables = {v["name"]: v["value"] for v in container("vectors", "Job")["env"] if "value" in v}
+    identity = IndexerEnvironment.from_env(variables).identity()
+    assert identity == index_identity(observe("vectors").service.spec)
+    assert (identity.model, identity.revision, identity.dimension) == ("org/embeddings", "2026-11", 384)
+    (key,) = [v for v in container("vectors", "Job")["env"] if v["name"] == EMBEDDING_API_KEY_VARIABLE]
+    assert key["valueFrom"]["secretKeyRef"] == {"name": "models", "key": "embed"}
+
+
+def test_keys_of_model_servers_are_mounted_where_the_api_reads_them() -> None:
+    projected = mounts("vectors", "Deployment")[MODEL_KEYS_PATH]["projected"]
+    files = {
+        item["path"]: (source["secret"]["name"], item["key"])
+        for source in projected["sources"]
+        for item in source["secret"]["items"]
+    }
+    assert files == {
+        "models/chat": ("models", "chat"),
+        "models/embed": ("models", "embed"),
+        "spare/token": ("spare", "token"),
+    }
+    assert all(source["secret"]["optional"] for source in projected["sources"])
+    spec = observe("vectors").service.spec
+    endpoints = [*wanted_model(observe("vectors").service).endpoints, wanted_embedder(spec)]
+    endpoints += [fallback.endpoint for fallback in wanted_policy(spec).fallbacks]
+    assert {endpoint.key for endpoint in endpoints if endpoint is not None} == set(files)
+
+
+def test_without_servers_elsewhere_no_model_keys_are_mounted() -> None:
+    assert MODEL_KEYS_PATH not in mounts("full", "Deployment")
+
+
+def test_keys_of_retained_revisions_stay_mounted() -> None:
+    observed = observe("vectors")
+    plan = make_plan(observed)
+    old = Endpoint(url="http://old", model="m", key="old/key")
+    model = ModelRelease(runtime="External", name="m", hash="h", endpoints=(old,))
+    index = IndexRelease(
+        version="v", hash="h", collection="c", identity=index_identity(observed.service.spec), documents=1, chunks=1
+    )
+    assert plan.prompt is not None
+    revision = Revision(number=1, weight=100, prompt=plan.prompt, index=index, model=model, retrieval=plan.retrieval)
+    found = model_keys.references(observed.service, replace(plan, retained=(revision,)))
+    assert SecretKey("old", "key") in found
+    assert SecretKey("models", "chat") in found

@@ -16,6 +16,8 @@ EXCLUSIVE = {
     "prompt.configMapRef": "prompt.system",
     "index.documents.persistentVolumeClaim": "index.documents.configMapRef",
 }
+_INDEX: Json = {"version": "one", "documents": {"configMapRef": {"name": "one"}}}
+_EMBEDDER: Json = {"url": "http://one.example.com", "model": "one", "dimension": 1}
 # What a part needs around it to have an effect: the spec says so instead of its base.
 CONTEXTS: dict[str, Json] = {
     "model.vllm": {"model": {"runtime": "VLLM", "name": "one"}},
@@ -25,12 +27,15 @@ CONTEXTS: dict[str, Json] = {
     "model.runtime": {
         "model": {"name": "one", "vllm": {}, "external": {"url": "http://one.example.com", "model": "one"}},
     },
+    "index.embedding.provider": {"index": {**_INDEX, "embedding": {"external": _EMBEDDER}}},
+    "index.embedding.external": {"index": {**_INDEX, "embedding": {"provider": "External"}}},
 }
 # Fields whose plain example values would break a rule.
 EXAMPLES: dict[str, tuple[Any, Any]] = {
     "vectorStore.external.url": ("http://one.example.com", "http://two.example.com"),
     "index.chunking.maxCharacters": (1200, 1300),
     "model.external.url": ("http://one.example.com", "http://two.example.com"),
+    "index.embedding.external.url": ("http://one.example.com", "http://two.example.com"),
     "model.fallback": ([], [{"extractive": {}}]),
     "model.prices.currency": ("USD", "VND"),
     # Auto is Surge where nobody may look at nodes.
