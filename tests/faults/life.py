@@ -1,5 +1,6 @@
 """What a service lives through in these tests: create, change, delete; and how its end is compared with an undisturbed one's."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -8,7 +9,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from tests.cluster.fixtures import Cluster
 from tests.control_plane.reconcile.harness import Json, Kube, NodeDouble, rag_service, until
 from tests.control_plane.reconcile.test_crash import end_state, served
 
-from .proxy import Fault, FaultProxy
+from .plans import Fault
+from .proxy import FaultProxy
 
 EVERYTHING = os.environ.get("FAULTS") == "all"
 """All plans instead of the selection that every test run takes."""
@@ -34,22 +35,47 @@ QUIET_SECONDS = 1.5
 
 
 class NodesDouble(NodeDouble):
-    """Double of the nodes for all services of a namespace: every pod runs and is ready, every index Job ends well."""
+    """Double of the nodes for all services of a namespace: every pod runs and is ready, every index Job ends well.
+
+    But for what these sets say; they may be changed at any time.
+    """
 
     def __init__(self, kube: Kube) -> None:
         super().__init__(kube, "")
         self._namespace = kube
+        self.images_missing: set[str] = set()
+        """Pods with these images do not start."""
+        self.jobs_waiting: set[str] = set()
+        """Services whose index Jobs do not start."""
+        self.mute: set[str] = set()
+        """Services whose API pods are ready and answer nobody."""
 
     def _run(self) -> None:
         while not self._stop.wait(0.1):
             pods = self._namespace.send("GET", self._namespace.path("Pod"))[1]["items"]
             for pod in pods:
-                if pod["status"].get("phase") == "Pending" and names.LABEL_SERVICE in pod["metadata"]["labels"]:
+                if pod["status"].get("phase") == "Pending" and self._starts(pod):
                     self._service = pod["metadata"]["labels"][names.LABEL_SERVICE]
                     self._run_pod(pod)
             here = {pod["metadata"]["name"] for pod in pods}
             for gone in [name for name in self._doubles if name not in here]:
                 self._doubles.pop(gone).close()
+
+    def _starts(self, pod: Json) -> bool:
+        labels = pod["metadata"]["labels"]
+        waits = (
+            labels.get(names.LABEL_COMPONENT) == names.COMPONENT_INDEX
+            and labels.get(names.LABEL_SERVICE) in self.jobs_waiting
+        )
+        return (
+            names.LABEL_SERVICE in labels
+            and not waits
+            and pod["spec"]["containers"][0]["image"] not in self.images_missing
+        )
+
+    def _answer_for(self, pod: str, address: str) -> None:
+        if self._service not in self.mute:
+            super()._answer_for(pod, address)
 
 
 class Process:
@@ -92,6 +118,16 @@ class Process:
         """It has not ended by itself."""
         return self._process is not None and self._process.poll() is None
 
+    def send(self, number: int) -> None:
+        """A signal that does not end it."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def ended(self, seconds: float) -> int:
+        """Wait until it ends by itself; its exit code."""
+        assert self._process is not None
+        return self._process.wait(timeout=seconds)
+
     def _end(self, number: int) -> None:
         if self._process is not None:
             self._process.send_signal(number)
@@ -105,6 +141,7 @@ class World:
     kube: Kube
     proxy: FaultProxy
     process: Process
+    nodes: NodesDouble
 
     def create(self, service: str) -> None:
         """Declare a service."""
@@ -116,7 +153,17 @@ class World:
 
     def served(self, services: Sequence[str], revision: int, seconds: float = 60.0) -> None:
         """Wait until all are Ready with this revision."""
-        until(lambda: all(served(self.kube, service, revision) for service in services), seconds)
+        missing = list(services)
+
+        def none_missing() -> bool:
+            missing[:] = [service for service in missing if not served(self.kube, service, revision)]
+            return not missing
+
+        try:
+            until(none_missing, seconds)
+        except AssertionError:
+            told = {service: (self.kube.get("RagService", service) or {}).get("status") for service in missing}
+            raise AssertionError(f"not Ready with revision {revision}: {told}") from None
 
     def quiet(self, seconds: float = QUIET_SECONDS) -> None:
         """Wait until the operator has written nothing for a while."""
@@ -129,16 +176,16 @@ class World:
         until(still, 60)
 
 
-@contextmanager
+@contextlib.contextmanager
 def world(plane: Cluster, kube: Kube, folder: Path, **settings: str) -> Iterator[World]:
     """A running operator behind a proxy, and doubles of the nodes."""
     proxy = FaultProxy(plane).start()
     process = Process(proxy, kube.namespace, folder, **settings)
     proxy.kill = process.kill
-    with NodesDouble(kube):
+    with NodesDouble(kube) as nodes:
         process.start()
         try:
-            yield World(kube, proxy, process)
+            yield World(kube, proxy, process, nodes)
         finally:
             process.stop()
             proxy.stop()
@@ -181,14 +228,15 @@ def plans(whats: Sequence[str], faults: Sequence[Fault]) -> list[tuple[str, Faul
 def same_end(world: World, services: Sequence[str], reference: Reference, step: int) -> None:
     """Each has the end state of the undisturbed one, was made once and is left alone."""
     expected = reference.states[step]
+    others = list(services)
 
     def all_equal() -> bool:
-        return all(end_state(world.kube, service) == expected for service in services)
+        others[:] = [service for service in others if end_state(world.kube, service) != expected]
+        return not others
 
-    try:
+    with contextlib.suppress(AssertionError):  # the comparison below says in what they differ
         until(all_equal, 20)
-    except AssertionError:
-        for service in services:
-            assert end_state(world.kube, service) == expected, service
+    for service in others:
+        assert end_state(world.kube, service) == expected, f"{service}, of {others}"
     for service in services:
         assert world.proxy.made(service) == reference.counts[step], service

@@ -3,12 +3,12 @@
     operator --plain HTTP--> FaultProxy --TLS, as the administrator--> API server
 
 It sees every request, so it can fail exactly one: `Rule` says which write, `Fault` what happens to it. Watches can be cut, held
-back, and answered with anything (`WatchFault`).
+back, delayed and answered with anything (`WatchFault`), their events swallowed or torn (`StreamFault`); pages of LISTs can be made
+small and their tokens expire. What can go wrong is in `plans.py`.
 """
 
 import asyncio
 import json
-import re
 import ssl
 import threading
 import time
@@ -16,9 +16,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import aiohttp
 import yaml
@@ -26,65 +25,11 @@ from aiohttp import web
 
 from tests.cluster.fixtures import Cluster
 
-HASH = re.compile(r"\b[0-9a-f]{8,32}\b")
+from .naming import named, resource_of, signature
+from .plans import NOT_SENT, REFUSALS, Fault, Rule, StreamFault, WatchFault, Write
+
 KEPT_HEADERS = ("Content-Type", "User-Agent", "Accept", "Accept-Encoding")
 ANSWER_HEADERS = ("Content-Type", "Retry-After")
-
-
-class Fault(StrEnum):
-    """What happens to a write. The first three end the operator's process by SIGKILL."""
-
-    KILL_BEFORE = "killed before the write was forwarded"
-    KILL_APPLIED = "killed after it was applied and before the reply"
-    KILL_AFTER = "killed after the reply"
-    CONFLICT = "409"
-    TOO_MANY = "429"
-    INTERNAL = "500"
-    UNAVAILABLE = "503"
-    RESET = "connection reset, not applied"
-    LOST = "applied, reply lost"
-
-
-KILLS = (Fault.KILL_BEFORE, Fault.KILL_APPLIED, Fault.KILL_AFTER)
-REFUSALS = {
-    Fault.CONFLICT: (409, "Conflict"),
-    Fault.TOO_MANY: (429, "TooManyRequests"),
-    Fault.INTERNAL: (500, "InternalError"),
-    Fault.UNAVAILABLE: (503, "ServiceUnavailable"),
-}
-NOT_SENT = {Fault.KILL_BEFORE, Fault.RESET, *REFUSALS}
-
-
-class Write(NamedTuple):
-    """One write that the operator sent. `what` is verb, resource and name with all that differs by nature taken out."""
-
-    service: str
-    what: str
-    status: int
-    """What the API server said; 0 when it was not asked."""
-
-
-@dataclass
-class Rule:
-    """The write of `service` that goes wrong: the first `what`. `done` says that it has, `at` when."""
-
-    service: str
-    what: str
-    fault: Fault
-    done: bool = False
-    at: float = 0.0
-
-
-@dataclass
-class WatchFault:
-    """How the next watches of `resource` (empty: of all) go: a status, or lines and then the end, or silence."""
-
-    resource: str = ""
-    status: int = 200
-    lines: tuple[bytes, ...] = ()
-    silent: bool = False
-    count: int = 1
-    taken: int = 0
 
 
 @dataclass
@@ -105,6 +50,13 @@ class FaultProxy:
     """Resources of which no watch is served now (503)."""
     garbled: set[str] = field(default_factory=set)
     """Paths whose GET is answered with an object that makes no sense."""
+    stream_faults: list[StreamFault] = field(default_factory=list)
+    late: float = 0.0
+    """Seconds by which every event of every watch comes late."""
+    page_limit: int = 0
+    """Items of a page of a LIST, whatever was asked; 0: as asked."""
+    expiring: int = 0
+    """So many of the next requests for a further page are answered by 410."""
     _streams: dict[web.StreamResponse, tuple[str, asyncio.Task[Any]]] = field(default_factory=dict)
     _ending: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -150,13 +102,20 @@ class FaultProxy:
         """Writes about one service."""
         return [write for write in self.writes if write.service == service]
 
+    def statuses(self, service: str) -> list[Any]:
+        """Every status that was written for one service, oldest first."""
+        told = [w for w in self.sent(service) if w.what == "apply ragservices/status" and w.status == 200]
+        return [json.loads(write.body)["status"] for write in told]
+
     def made(self, service: str) -> Counter[str]:
-        """Creations and deletions that the API server carried out, by object."""
+        """Creations, deletions and rewritten Secrets that the API server carried out, by object."""
         counts: Counter[str] = Counter()
         for write in self.sent(service):
             verb, _, rest = write.what.partition(" ")
             if write.status == 201 and not rest.startswith("events"):
                 counts[f"created {rest}"] += 1
+            if write.status == 200 and rest.startswith("secrets"):
+                counts[f"rewrote {rest}"] += 1
             if verb == "delete" and write.status in {200, 202}:
                 counts[f"deleted {rest}"] += 1
         return counts
@@ -209,19 +168,27 @@ class FaultProxy:
                 return await self._watch(request, resource)
             if request.path in self.garbled:
                 return web.json_response({"metadata": 7, "data": 7})
+            if self.expiring and "continue" in request.query:
+                self.expiring -= 1
+                return web.json_response({"kind": "Status", "code": 410, "reason": "Expired"}, status=410)
             return (await self._forward(request, b""))[0]
         self.arrived.append(time.monotonic())
         body = await request.read()
         service, what = signature(request, resource, body)
-        rule = next((r for r in self.rules if not r.done and (r.service, r.what) == (service, what)), None)
+        rule = next((r for r in self.rules if not r.done and r.meets(service, what)), None)
         if rule is not None:
-            rule.done, rule.at = True, time.monotonic()
+            rule.taken, rule.at = rule.taken + 1, time.monotonic()
         if rule is not None and rule.fault in NOT_SENT:
-            self.writes.append(Write(service, what, 0))
+            self.writes.append(Write(service, what, 0, body))
             return await self._refuse(request, rule.fault)
+        if rule is not None and rule.fault is Fault.OVERTAKEN:
+            await asyncio.to_thread(rule.meanwhile)
         response, status = await self._forward(request, body)
-        self.writes.append(Write(service, what, status))
+        self.writes.append(Write(service, what, status, body))
         if rule is None:
+            return response
+        rule.answer = status
+        if rule.fault is Fault.OVERTAKEN:
             return response
         if rule.fault is Fault.KILL_AFTER:
             await response.prepare(request)
@@ -245,7 +212,11 @@ class FaultProxy:
 
     async def _forward(self, request: web.Request, body: bytes) -> tuple[web.Response, int]:
         headers = {name: request.headers[name] for name in KEPT_HEADERS if name in request.headers}
-        url = self.cluster.server + request.path_qs
+        url = (
+            request.url.with_scheme("https").with_host("127.0.0.1").with_port(self.cluster.control_plane.plane.api_port)
+        )
+        if self.page_limit and "limit" in request.query:
+            url = url.update_query(limit=self.page_limit)
         async with self._session.request(request.method, url, data=body or None, headers=headers) as answer:
             kept = {name: answer.headers[name] for name in ANSWER_HEADERS if name in answer.headers}
             return web.Response(body=await answer.read(), status=answer.status, headers=kept), answer.status
@@ -280,12 +251,40 @@ class FaultProxy:
 
     async def _stream(self, request: web.Request, response: web.StreamResponse) -> None:
         headers = {name: request.headers[name] for name in KEPT_HEADERS if name in request.headers}
+        resource = resource_of(request.path)
+        lines: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        writer = asyncio.create_task(self._write_when_due(lines, response))
         try:
             async with self._session.get(self.cluster.server + request.path_qs, headers=headers) as answer:
-                async for chunk in answer.content.iter_any():
-                    await response.write(chunk)
+                async for line in whole_lines(answer.content):
+                    if writer.done():
+                        break
+                    if spoilt := self._spoilt(line, resource):
+                        lines.put_nowait((time.monotonic() + self.late, spoilt))
+            lines.put_nowait((0.0, b""))
+            await writer
         except (ConnectionError, aiohttp.ClientError):
             return  # one of the two ends is gone, and so is this stream
+        finally:
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+
+    async def _write_when_due(self, lines: "asyncio.Queue[tuple[float, bytes]]", response: web.StreamResponse) -> None:
+        """Until an empty line, which is the end."""
+        while True:
+            due, line = await lines.get()
+            if not line:
+                return
+            await asyncio.sleep(due - time.monotonic())
+            await response.write(line)
+
+    def _spoilt(self, line: bytes, resource: str) -> bytes:
+        """A line of a watch as the operator gets it."""
+        fault = next((f for f in self.stream_faults if f.taken < f.count and f.resource == resource), None)
+        if fault is None or line.startswith(b'{"type":"BOOKMARK"'):
+            return line
+        fault.taken += 1
+        return line[: len(line) // 2] + b"\n" if fault.torn else b""
 
     def _cut(self, resource: str, line: bytes) -> None:
         for response, (about, task) in list(self._streams.items()):
@@ -308,39 +307,10 @@ def drop(request: web.Request) -> None:
         request.transport.abort()
 
 
-def parts(path: str) -> list[str]:
-    """Path after group, version and namespace: resource, name, subresource."""
-    words = path.strip("/").split("/")
-    rest = words[2:] if words[0] == "api" else words[3:]
-    return rest[2:] if rest[:1] == ["namespaces"] and len(rest) > 2 else rest
-
-
-def resource_of(path: str) -> str:
-    """Plural name of the kind."""
-    return (parts(path) or [""])[0]
-
-
-def named(path: str) -> bool:
-    """The path is of one object."""
-    return len(parts(path)) > 1
-
-
-def signature(request: web.Request, resource: str, body: bytes) -> tuple[str, str]:
-    """Service and description of a write. Names of services here hold no "-" and no "."."""
-    words = parts(request.path)
-    name = words[1] if len(words) > 1 else json.loads(body)["metadata"]["name"]
-    service = re.split(r"[-.]", name)[0]
-    rest = name.removeprefix(service)
-    if resource == "events":
-        rest = ""
-    elif resource == "pods":
-        rest = re.sub(r"^(-\w+).*", r"\1", rest)
-    sub = "/".join(["", *words[2:]])
-    return service, f"{verb_of(request)} {resource}{sub} {HASH.sub('HASH', rest)}".strip()
-
-
-def verb_of(request: web.Request) -> str:
-    """As the client calls it."""
-    if request.method == "PATCH":
-        return "apply" if "apply-patch" in request.headers.get("Content-Type", "") else "patch"
-    return {"POST": "create", "DELETE": "delete", "PUT": "update"}[request.method]
+async def whole_lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length, with their ends."""
+    pending = b""
+    async for chunk in stream.iter_any():
+        *lines, pending = (pending + chunk).split(b"\n")
+        for line in lines:
+            yield line + b"\n"

@@ -9,7 +9,7 @@ from rag_operator import names
 from tests.control_plane.reconcile.harness import until
 
 from .life import EVERYTHING, Reference, World, plans, same_end
-from .proxy import KILLS, Fault, Rule
+from .plans import KILLS, Fault, Rule
 
 pytestmark = pytest.mark.control_plane
 

@@ -12,7 +12,7 @@ from rag_operator import names
 from tests.control_plane.reconcile.harness import until
 
 from .life import EVERYTHING, World
-from .proxy import WatchFault
+from .plans import WatchFault
 
 pytestmark = pytest.mark.control_plane
 SERVICE = "watched"

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from rag_contract.environment import API_PORT
@@ -230,7 +230,7 @@ class NodeDouble:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> "NodeDouble":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -262,8 +262,12 @@ class NodeDouble:
         address = "127.0.0.1"
         if component == names.COMPONENT_API:
             address = _free_loopback()
-            self._doubles[name] = ApiPodDouble(self._kube, self._service, name, address)
+            self._answer_for(name, address)
         self._status(name, "Running", {**container, "ready": True, "state": {"running": {}}}, address)
+
+    def _answer_for(self, pod: str, address: str) -> None:
+        """Speak for an API pod."""
+        self._doubles[pod] = ApiPodDouble(self._kube, self._service, pod, address)
 
     def _status(self, name: str, phase: str, container: Json, address: str = "") -> None:
         ready = "True" if phase == "Running" else "False"

@@ -1,0 +1,244 @@
+"""What other operators got wrong, tried on this one: README.md says which test is about which hazard."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+from rag_operator import names
+
+from tests.cluster.fixtures import PrivateControlPlane
+from tests.control_plane.reconcile.harness import Json, Kube, rag_service, until
+from tests.control_plane.reconcile.test_crash import served
+
+from .life import World
+
+pytestmark = pytest.mark.control_plane
+LIMITS: Json = {"spec": {"api": {"limits": {"maxConcurrentRequests": 16}}}}
+MANAGER = "kube-controller-manager"
+
+
+@pytest.fixture
+def frozen_controllers(plane: PrivateControlPlane) -> Iterator[None]:
+    """Deployments and StatefulSets are stored and nobody acts on them."""
+    pid = plane.control_plane.processes.pid(MANAGER)
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    yield
+    os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def hazard(stage: World, request: pytest.FixtureRequest) -> str:
+    """A settled service of the test's own."""
+    service = request.node.name.removeprefix("test_").replace("_", "")[:30]
+    stage.create(service)
+    stage.served([service], 1)
+    stage.quiet()
+    return str(service)
+
+
+def stored(kube: Kube, kind: str, name: str) -> Json:
+    body = kube.get(kind, name)
+    assert body is not None, f"{kind} {name}"
+    return body
+
+
+def ready(status: Json) -> Json:
+    return next(c for c in status["conditions"] if c["type"] == "Ready")
+
+
+def test_ready_waits_for_the_controllers_to_see_the_change(
+    stage: World, hazard: str, request: pytest.FixtureRequest
+) -> None:
+    """The Deployment still has the status of its earlier generation, in which all was well."""
+    request.getfixturevalue("frozen_controllers")
+    told = len(stage.proxy.statuses(hazard))
+    stage.kube.patch("RagService", hazard, LIMITS)
+    until(lambda: stored(stage.kube, "RagService", hazard)["status"]["observedGeneration"] == 2)
+    time.sleep(1.5)
+    claims = [ready(status) for status in stage.proxy.statuses(hazard)[told:] if status["observedGeneration"] == 2]
+    assert claims
+    assert {2} == {claim["observedGeneration"] for claim in claims}
+    assert "True" not in {claim["status"] for claim in claims}
+
+
+def test_what_waits_for_readiness_takes_the_repair(stage: World) -> None:
+    """Never ready, and the edit that would heal it is applied all the same."""
+    image = "example.com/broken:1"
+    stage.nodes.images_missing.add(image)
+    body = rag_service("unready")
+    body["spec"]["api"] = {"image": image}
+    stage.kube.create("RagService", body)
+    until(lambda: stage.kube.get("Deployment", names.api("unready")))
+    stage.quiet()
+    assert stage.kube.condition("unready")[0] != "True"
+    stage.kube.patch("RagService", "unready", {"spec": {"api": {"image": "example.com/whole:1"}}})
+    assert until(lambda: image_of(stage.kube, "Deployment", names.api("unready")) == "example.com/whole:1", 5) < 5
+    stage.served(["unready"], 1)
+
+
+def image_of(kube: Kube, kind: str, name: str) -> str:
+    return str(stored(kube, kind, name)["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+def test_a_store_that_never_started_is_healed_by_the_edit_alone(stage: World, hazard: str) -> None:
+    """The StatefulSet's controller waits for ever for a pod of the bad template (kubernetes#67250)."""
+    image = "example.com/qdrant-broken:1"
+    stage.nodes.images_missing.add(image)
+    old = image_of(stage.kube, "StatefulSet", names.qdrant(hazard))
+    stage.kube.patch("RagService", hazard, {"spec": {"vectorStore": {"qdrant": {"image": image}}}})
+    pod = f"{names.qdrant(hazard)}-0"
+    until(
+        lambda: (
+            (stage.kube.get("Pod", pod) or {"spec": {"containers": [{"image": ""}]}})["spec"]["containers"][0]["image"]
+            == image
+        )
+    )
+    until(lambda: stage.kube.condition(hazard)[0] == "False")
+    stage.kube.patch("RagService", hazard, {"spec": {"vectorStore": {"qdrant": {"image": old}}}})
+    until(lambda: image_of(stage.kube, "StatefulSet", names.qdrant(hazard)) == old)
+    stage.served([hazard], 1, 30)
+
+
+def test_nothing_is_made_for_a_service_that_is_going(stage: World, hazard: str) -> None:
+    kube = stage.kube
+    kube.patch("RagService", hazard, {"metadata": {"finalizers": ["example.com/hold"]}})
+    kube.delete("RagService", hazard)
+    time.sleep(0.5)
+    before = len(stage.proxy.sent(hazard))
+    kube.delete("Service", names.api(hazard))
+    kube.delete("Deployment", names.api(hazard))
+    time.sleep(2)
+    assert kube.get("Service", names.api(hazard)) is None
+    assert [] == stage.proxy.sent(hazard)[before:]
+    kube.patch("RagService", hazard, {"metadata": {"finalizers": None}})
+    until(lambda: not kube.children(hazard), 30)
+
+
+def test_the_set_of_conditions_is_constant(stage: World) -> None:
+    """Through all of a life, failures included: a condition that comes and goes cannot be waited for."""
+    service = "steady"
+    body = rag_service(service)
+    body["spec"]["index"]["documents"]["configMapRef"]["name"] = "absent"
+    stage.kube.create("RagService", body)
+    until(lambda: stage.kube.condition(service, "IndexReady") == ("False", "ConfigMapMissing"))
+    stage.kube.patch("RagService", service, {"spec": {"index": {"documents": {"configMapRef": {"name": "documents"}}}}})
+    stage.served([service], 1)
+    stage.kube.patch("RagService", service, {"spec": {"prompt": {"system": "Other words, same version."}}})
+    until(lambda: stage.kube.condition(service, "SpecValid")[0] == "False")
+    stage.kube.patch(
+        "RagService", service, {"spec": {"prompt": {"system": "Answer from the sources."}, "suspend": True}}
+    )
+    until(lambda: stage.kube.condition(service, "Suspended")[0] == "True")
+    stage.kube.patch("RagService", service, {"spec": {"suspend": False}})
+    stage.served([service], 1)
+    told = [[condition["type"] for condition in status["conditions"]] for status in stage.proxy.statuses(service)]
+    assert len(told) > 5
+    assert [told[0]] * len(told) == told
+    assert len(set(told[0])) == len(told[0]) >= 10
+
+
+def test_ready_needs_the_word_of_the_pods(stage: World) -> None:
+    """The kubelet calls them ready; they themselves say nothing."""
+    service = "mute"
+    stage.nodes.mute.add(service)
+    stage.create(service)
+    until(lambda: stage.kube.condition(service) == ("Unknown", "ApiUnreachable"), 30)
+    time.sleep(1)
+    assert "True" not in {ready(status)["status"] for status in stage.proxy.statuses(service)}
+    stage.nodes.mute.discard(service)
+    for pod in stage.kube.list("Pod", service):
+        if pod["metadata"]["labels"][names.LABEL_COMPONENT] == names.COMPONENT_API:
+            stage.kube.delete("Pod", pod["metadata"]["name"])
+    stage.served([service], 1)
+
+
+def test_the_old_index_serves_until_the_new_one_is_verified(stage: World, hazard: str) -> None:
+    def serving() -> Json:
+        table = stored(stage.kube, "ConfigMap", names.releases(hazard))
+        (revision,) = json.loads(table["data"]["releases.json"])["revisions"]
+        return dict(revision["index"])
+
+    before = serving()
+    stage.nodes.jobs_waiting.add(hazard)
+    stage.kube.patch("RagService", hazard, {"spec": {"index": {"version": "docs-2"}}})
+    until(lambda: stage.kube.condition(hazard, "IndexReady") == ("False", "IndexBuilding"))
+    time.sleep(1)
+    assert before == serving()
+    stage.nodes.jobs_waiting.discard(hazard)
+    stage.served([hazard], 2)
+    assert "docs-2" == serving()["version"]
+
+
+def test_scaling_by_somebody_elses_autoscaler_is_followed_and_not_fought(stage: World, hazard: str) -> None:
+    """An autoscaler writes the scale of the RagService, which is the one place where replicas are declared."""
+    kube = stage.kube
+    status, _ = kube.send(
+        "PATCH", kube.path("RagService", hazard, "scale"), {"spec": {"replicas": 3}}, "application/merge-patch+json"
+    )
+    assert 200 == status
+    until(lambda: stored(kube, "Deployment", names.api(hazard))["spec"]["replicas"] == 3)
+    until(lambda: served(kube, hazard, 1), 30)
+    stage.quiet()
+    assert 1 == sum(w.what == "apply deployments -api" for w in stage.proxy.sent(hazard)[1:]) - 1
+    assert 3 == stored(kube, "RagService", hazard)["spec"]["api"]["replicas"]
+
+
+def test_single_pods_can_be_evicted(stage: World, hazard: str) -> None:
+    """A budget over one replica would hold a node's drain for ever."""
+    kube = stage.kube
+    kube.patch("RagService", hazard, {"spec": {"api": {"replicas": 1}}})
+    stage.served([hazard], 1)
+    until(lambda: not kube.list("PodDisruptionBudget", hazard))
+    stage.quiet()
+    for pod in kube.list("Pod", hazard):
+        if pod["metadata"]["labels"][names.LABEL_COMPONENT] != names.COMPONENT_INDEX:
+            name = pod["metadata"]["name"]
+            eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
+            assert 201 == kube.send("POST", kube.path("Pod", name, "eviction"), eviction)[0], name
+    kube.patch("RagService", hazard, {"spec": {"api": {"replicas": 2}}})
+    until(lambda: kube.list("PodDisruptionBudget", hazard))
+
+
+def test_a_new_default_moves_no_service_that_exists(stage: World, hazard: str, plane: PrivateControlPlane) -> None:
+    """Defaults are stored with the object when it is created, so a release with other ones changes nothing that serves."""
+    crd = "ragservices.ragserving.dev"
+    schema = plane.get("crd", crd)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"][
+        "properties"
+    ]
+    before = stored(stage.kube, "RagService", hazard)["spec"]
+    path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/retrieval/"
+    changes = [("default/topK", 7), ("properties/topK/default", 7)]
+    writes = len(stage.proxy.sent(hazard))
+    patch = [{"op": "replace", "path": path + where, "value": value} for where, value in changes]
+    plane.kubectl("patch", "crd", crd, "--type=json", "-p", json.dumps(patch))
+    try:
+        stage.create("younger")
+        until(lambda: stored(stage.kube, "RagService", "younger")["spec"]["retrieval"]["topK"] == 7)
+        stage.quiet()
+        assert before == stored(stage.kube, "RagService", hazard)["spec"]
+        assert [] == stage.proxy.sent(hazard)[writes:]
+    finally:
+        back = [{**change, "value": schema["retrieval"]["default"]["topK"]} for change in patch]
+        plane.kubectl("patch", "crd", crd, "--type=json", "-p", json.dumps(back))
+
+
+def test_what_is_stored_holds_no_trap(stage: World, hazard: str) -> None:
+    """No file that misses updates (subPath), and no volume of one node under pods that are replaced beside each other."""
+    templates = [
+        stored(stage.kube, "Deployment", names.api(hazard))["spec"],
+        stored(stage.kube, "StatefulSet", names.qdrant(hazard))["spec"],
+        *(job["spec"] for job in stage.kube.list("Job", hazard)),
+    ]
+    assert len(templates) >= 3
+    for spec in templates:
+        pod = spec["template"]["spec"]
+        for container in [*pod["containers"], *pod.get("initContainers", [])]:
+            for mount in container.get("volumeMounts", []):
+                volume = next((v for v in pod.get("volumes", []) if v["name"] == mount["name"]), {})
+                assert "subPath" not in mount or "configMap" not in volume
+        if "strategy" in spec and spec["strategy"]["type"] == "RollingUpdate":
+            assert not [v for v in pod["volumes"] if "persistentVolumeClaim" in v]
