@@ -18,7 +18,7 @@ from typing import Any
 
 from prometheus_client.core import Metric
 
-from .cluster import KubernetesCluster, owner_key, watched
+from .cluster import KubernetesCluster, NodeWatch, owner_key, to_wake, watched
 from .observed import condition_of
 from .reconcile import reconcile, report_bug
 from .runtime import kinds
@@ -66,7 +66,9 @@ class Controller:
             for part in watched()
         }
         self.services = self.informers[kinds.RAG_SERVICE.kind]
-        self.cluster = KubernetesCluster(client, self.informers, settings)
+        self.nodes = NodeWatch(client, self._gpus_changed, retry_seconds=settings.resync_seconds)
+        """Not one of the informers: it runs only where somebody runs a model server and the right is there."""
+        self.cluster = KubernetesCluster(client, self.informers, settings, self.nodes)
         self.working = False
         metrics.observe(self._measure)
 
@@ -86,8 +88,9 @@ class Controller:
         await self.synced()
         while True:
             pause = self._settings.resync_seconds * random.uniform(0.9, 1.1)  # noqa: S311 (spread, not secrecy)
-            for informer in self.informers.values():
-                await asyncio.sleep(pause / len(self.informers))
+            caches = self._caches()
+            for informer in caches.values():
+                await asyncio.sleep(pause / len(caches))
                 informer.resync()
             for service in self.services.items():
                 key = (service["metadata"]["namespace"], service["metadata"]["name"])
@@ -103,7 +106,7 @@ class Controller:
         now = self._loop.time()
         found = [
             f"the cache of {name} does nothing"
-            for name, informer in self.informers.items()
+            for name, informer in self._caches().items()
             if now - informer.last_activity > STUCK_SECONDS
         ]
         if self.queue.longest_active() > LONGEST_PASS_SECONDS:
@@ -114,7 +117,7 @@ class Controller:
         """Queue and caches, for people; names and versions only."""
         caches = {
             name: {"objects": len(informer), "version": informer.version, "lists": informer.lists}
-            for name, informer in self.informers.items()
+            for name, informer in self._caches().items()
         }
         queue = {where: ["/".join(key) for key in keys] for where, keys in self.queue.state().items()}
         return {"working": self.working, "queue": queue, "caches": caches}
@@ -134,6 +137,13 @@ class Controller:
             else:
                 self.queue.add(key, FOLLOW_SECONDS, level=Level.FOLLOW)
 
+    def _gpus_changed(self, everyone: bool) -> None:
+        for key in to_wake(self.services.items(), everyone=everyone):
+            self.queue.add(key, level=Level.FOLLOW)
+
+    def _caches(self) -> dict[str, Informer]:
+        return {**self.informers, **self.nodes.watching()}
+
     def _compare(self, key: Key, version: int) -> None:
         if not self.services.has_seen(version):
             log.warning("the cache is behind; comparing it with the server", extra={"object": "/".join(key)})
@@ -148,7 +158,7 @@ class Controller:
         log.debug("pass", extra={"object": "/".join(key), "result": outcome.result, "seconds": outcome.seconds})
 
     def _measure(self) -> Iterator[Metric]:
-        yield from meters.of_caches(dict(self.informers), self._loop.time())
+        yield from meters.of_caches(dict(self._caches()), self._loop.time())
         yield from meters.of_values(
             {
                 "queue_depth": ("Keys whose turn it is.", self.queue.depth),

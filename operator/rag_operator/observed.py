@@ -14,6 +14,7 @@ from rag_contract.reports import ModelsCurrent, ReadyCheck
 
 from . import names
 from .api import RagService
+from .scheduling import ClusterNodes
 
 Json = dict[str, Any]
 
@@ -138,6 +139,9 @@ class Observed:
     """Kubernetes' warnings about pods, claims and children, the oldest first."""
     new_key: str = ""
     """Names the vector store key when it was made anew in this process after pods may have started with another one."""
+
+    nodes: ClusterNodes | None = None
+    """All nodes and who takes what of them; None when nobody needs them, or the operator may not look."""
 
     @property
     def status(self) -> Json:

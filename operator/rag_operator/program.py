@@ -52,6 +52,8 @@ async def serve(
             host = KopfHost(login, settings.namespace, controller.witness, _on_host_exit(metrics, supervisor))
             for name, informer in controller.informers.items():
                 supervisor.start(f"informer of {name}", informer.run())
+            if not settings.namespace:  # with the rights of one namespace nodes are nobody's business
+                supervisor.start("nodes", controller.nodes.run())
             supervisor.start("resync", controller.resync())
             supervisor.start("workers", _work(controller, election, host, metrics))
             if election is not None:

@@ -29,7 +29,8 @@ async def nodes_of(client: Client, wake: Callable[[bool], None] = lambda everyon
     watch = NodeWatch(client, wake, retry_seconds=1)
     task = asyncio.create_task(watch.run())
     try:
-        await watch.get()
+        await asyncio.sleep(0)
+        await watch.settled()
         yield watch
     finally:
         task.cancel()

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from .. import names
-from ..api import RagService
+from ..api import ModelRuntime, RagService
 from ..observed import Json, Observed, Pod, PodAnswer, Unreadable, key_of, pod_of
 from ..runtime import kinds
 from ..runtime.client import Client
@@ -25,6 +25,7 @@ from .children import Children
 from .concerns import Concerns
 from .event_log import EventLog
 from .pods import PodDoor, PodLine
+from .nodes import NodeWatch
 from .references import References
 from .secret_maker import SecretMaker
 from .statuses import Statuses
@@ -36,7 +37,8 @@ Key = tuple[str, str]
 class KubernetesCluster:
     """One for each operator process. `caches` are informers, one for each of `watched()`."""
 
-    def __init__(self, client: Client, caches: Caches, settings: Settings) -> None:
+    def __init__(self, client: Client, caches: Caches, settings: Settings, nodes: NodeWatch | None = None) -> None:
+        self._nodes = nodes
         self._client = client
         self._caches = caches
         self._statuses = Statuses(client, caches, _monotonic)
@@ -70,6 +72,9 @@ class KubernetesCluster:
             return Unreadable(body, _first_error(error))
         references = await self._references.of(service)
         uid, owner = body["metadata"]["uid"], "/".join(key)
+        nodes = self._nodes if service.spec.model.runtime is ModelRuntime.VLLM else None
+        if nodes is not None:
+            await nodes.settled()
         found = [obj for kind in CHILDREN for obj in self._caches[kind.kind].by_owner_key(owner)]
         claims = self._caches[kinds.PERSISTENT_VOLUME_CLAIM.kind].by_owner_key(owner)
         pods = self._caches[kinds.POD.kind].by_owner_key(owner)
@@ -82,6 +87,7 @@ class KubernetesCluster:
             references=references,
             notices=kube_events.notices(self._caches[kinds.EVENT.kind], [*found, *pods, *claims]),
         )
+            nodes=nodes.snapshot(pods) if nodes is not None else None,
 
     def _known_map(self, namespace: str, name: str) -> Json | None:
         """One that carries our label is cached whole, of the others the version."""

@@ -11,9 +11,11 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from ..api import ModelRuntime
+from ..observed import condition_of
 from ..runtime import kinds
 from ..runtime.client import Client
 from ..runtime.errors import ApiError, RuntimeFault
@@ -46,6 +48,7 @@ class NodeWatch:
         self._settled = asyncio.Event()
         self._changed = asyncio.Event()
         self._snapshot: ClusterNodes | None = None
+        self._running = False
         self._allowed = False
         self._use: dict[str, NodeUse] = {}
         self._stale: set[str] = set()
@@ -63,24 +66,15 @@ class NodeWatch:
         """Somebody runs a model server: watch from now on."""
         self._wanted.set()
 
-    async def get(self, own: Iterable[tuple[str, str]] = ()) -> ClusterNodes | None:
-        """The nodes now; None when the operator may not look, or not yet. Waits for the first look.
-
-        `own`: namespace and name of the pods that are told apart from everybody's.
-        """
+    async def settled(self) -> None:
+        """Somebody decides by the nodes now: begin to watch, and wait for the first look. Returns at once where nobody looks."""
         self.want()
-        try:
-            await asyncio.wait_for(self._settled.wait(), SETTLE_SECONDS)
-        except TimeoutError:
-            return None
-        found = self.snapshot()
-        if found is None:
-            return None
-        placed = {name: self.pods.get(namespace, name) for namespace, name in own}
-        return dataclasses.replace(found, own={name: body["use"] for name, body in placed.items() if body is not None})
+        if self._running:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._settled.wait(), SETTLE_SECONDS)
 
-    def snapshot(self) -> ClusterNodes | None:
-        """The nodes now, as far as they are known."""
+    def snapshot(self, own: Iterable[Json] = ()) -> ClusterNodes | None:
+        """The nodes now; None when the operator may not look, or not yet. `own`: pods that are told apart from everybody's."""
         if not (self.nodes.synced.is_set() and self.pods.synced.is_set()):
             return None
         if self._stale:
@@ -91,19 +85,18 @@ class NodeWatch:
         if self._snapshot is None:
             facts: Iterable[NodeFacts] = (body["facts"] for body in self.nodes.items())
             self._snapshot = ClusterNodes(tuple(facts), dict(self._use))
-        return self._snapshot
+        places = [pod["metadata"] for pod in own]
+        placed = {place["name"]: self.pods.get(place["namespace"], place["name"]) for place in places}
+        mine = {name: body["use"] for name, body in placed.items() if body is not None}
+        return dataclasses.replace(self._snapshot, own=mine) if mine else self._snapshot
 
-    def resync(self) -> None:
-        """Compare both caches with the server, when they are watched at all."""
-        for informer in self.watching():
-            informer.resync()
-
-    def watching(self) -> Sequence[Informer]:
-        """The informers that run: both or none."""
-        return (self.nodes, self.pods) if self._allowed else ()
+    def watching(self) -> Mapping[str, Informer]:
+        """The informers that run, by name: both or none."""
+        return {"Node": self.nodes, "PodOnNode": self.pods} if self._allowed else {}
 
     async def run(self) -> None:
         """Until cancelled."""
+        self._running = True
         await self._wanted.wait()
         while not await self._may_look():
             self._settled.set()
@@ -180,3 +173,13 @@ def _kept(kind: Kind, body: Json, name: str, value: object) -> Json:
 def _node_of(pod: Json) -> str:
     use: PodUse = pod["use"]
     return use.node
+
+
+def to_wake(services: Iterable[Json], *, everyone: bool) -> Iterator[tuple[str, str]]:
+    """Namespace and name of the stored RagServices whose verdict may be another now."""
+    for service in services:
+        if service["spec"].get("model", {}).get("runtime") != ModelRuntime.VLLM:
+            continue
+        condition = condition_of(service.get("status") or {}, "GpuSchedulable")
+        if everyone or condition is None or condition["status"] != "True":
+            yield service["metadata"]["namespace"], service["metadata"]["name"]
