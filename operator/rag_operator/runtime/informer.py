@@ -276,12 +276,18 @@ class Informer:
         return found, version
 
     async def _rewound(self) -> bool:
-        """After a break: has the server's store been put back to an earlier time? One small request tells."""
-        try:
-            async for page in self._client.list_pages(*self._selection, page_size=1, metadata_only=self._metadata_only):
-                return int(page["metadata"]["resourceVersion"]) < self._version
-        except RuntimeFault as error:
-            log.debug("cannot compare versions: %s", error)
+        """After a break: has the server's store been put back to an earlier time? One small request tells.
+
+        It is repeated until it is answered: a watch from a version that the server has not reached is silent, and nothing says why.
+        """
+        while not self._relist.is_set():
+            try:
+                async for page in self._client.list_pages(
+                    *self._selection, page_size=1, metadata_only=self._metadata_only
+                ):
+                    return int(page["metadata"]["resourceVersion"]) < self._version
+            except RuntimeFault as error:
+                await self._pause(error)
         return False
 
     # -- small parts ---------------------------------------------------------------------------------------------------
