@@ -24,8 +24,8 @@ from .caches import Caches, absorb, is_ours
 from .children import Children
 from .concerns import Concerns
 from .event_log import EventLog
-from .pods import PodDoor, PodLine
 from .nodes import NodeWatch
+from .pods import PodDoor, PodLine
 from .references import References
 from .secret_maker import SecretMaker
 from .statuses import Statuses
@@ -71,10 +71,10 @@ class KubernetesCluster:
         except ValidationError as error:
             return Unreadable(body, _first_error(error))
         references = await self._references.of(service)
-        uid, owner = body["metadata"]["uid"], "/".join(key)
         nodes = self._nodes if service.spec.model.runtime is ModelRuntime.VLLM else None
         if nodes is not None:
             await nodes.settled()
+        uid, owner = body["metadata"]["uid"], "/".join(key)
         found = [obj for kind in CHILDREN for obj in self._caches[kind.kind].by_owner_key(owner)]
         claims = self._caches[kinds.PERSISTENT_VOLUME_CLAIM.kind].by_owner_key(owner)
         pods = self._caches[kinds.POD.kind].by_owner_key(owner)
@@ -86,8 +86,8 @@ class KubernetesCluster:
             claims={obj["metadata"]["name"]: obj for obj in claims},
             references=references,
             notices=kube_events.notices(self._caches[kinds.EVENT.kind], [*found, *pods, *claims]),
-        )
             nodes=nodes.snapshot(pods) if nodes is not None else None,
+        )
 
     def _known_map(self, namespace: str, name: str) -> Json | None:
         """One that carries our label is cached whole, of the others the version."""
