@@ -1,6 +1,5 @@
 """What the operator watches, what is kept of each object, and which RagService an object concerns."""
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -81,7 +80,7 @@ def version_only(obj: Json) -> Json:
         "apiVersion": kinds.CONFIG_MAP.api_version,
         "kind": kinds.CONFIG_MAP.kind,
         "metadata": {
-            "namespace": sys.intern(metadata["namespace"]),
+            "namespace": metadata["namespace"],
             "name": metadata["name"],
             "uid": metadata["uid"],
             "resourceVersion": metadata["resourceVersion"],

