@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 from rag_contract.environment import IndexerEnvironment
 from rag_indexer.progress import Progress
+from rag_indexer.servers import Servers
 from rag_indexer.store import Store
 
 from tests.qdrant_standin.fixture import Standin, start_standin
@@ -30,6 +31,7 @@ class Bench:
         self.server = server
         self.collection = collection
         self.store = Store(server.url, KEY, collection, wait_seconds=5)
+        self.servers = Servers(self.store)
         self.progress = Progress()
 
     def settings(self, **changes: Any) -> IndexerEnvironment:

@@ -11,6 +11,7 @@ from rag_contract.environment import API_KEYS_FILE, ApiKey, IndexerEnvironment
 from rag_indexer import build
 from rag_indexer.parsers import markdown
 from rag_indexer.progress import Progress
+from rag_indexer.servers import Servers
 from rag_indexer.store import Store
 
 from tests.qdrant_standin.fixture import Standin
@@ -66,7 +67,7 @@ async def _index(server: Standin, folder: Path) -> IndexerEnvironment:
         overlap_characters=chunking["overlapCharacters"],
     )
     store = Store(server.url, KEY, "sample", wait_seconds=5)
-    await build.build(chosen, store, Progress())
+    await build.build(chosen, Servers(store), Progress())
     await store.close()
     return chosen
 

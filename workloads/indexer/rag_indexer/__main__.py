@@ -12,17 +12,24 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 
 from pydantic import ValidationError
-from rag_contract.environment import QDRANT_API_KEY_VARIABLE, TERMINATION_PATH, IndexerEnvironment
+from rag_contract.environment import (
+    EMBEDDING_API_KEY_VARIABLE,
+    QDRANT_API_KEY_VARIABLE,
+    TERMINATION_PATH,
+    IndexerEnvironment,
+)
 from rag_contract.reports import IndexResult
 
 from . import build, report
+from .embedder import Embedder
 from .errors import IndexFailure
 from .progress import Progress, served
+from .servers import Servers
 from .store import Store
 
 log = logging.getLogger("rag_indexer")
 
-Command = Callable[[IndexerEnvironment, Store, Progress], Awaitable[IndexResult]]
+Command = Callable[[IndexerEnvironment, Servers, Progress], Awaitable[IndexResult]]
 
 COMMANDS: dict[str, tuple[Command, str]] = {
     "build": (build.build, "read the documents, fill the collection, verify it and stamp it complete"),
@@ -42,26 +49,30 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
         path = environment.get(f"{IndexerEnvironment.prefix}TERMINATION_PATH", TERMINATION_PATH)
         report.write(_failed(None, 0.0, IndexFailure("InvalidSettings", faults)), path)
         return report.EXIT_FINAL
-    return asyncio.run(_run(COMMANDS[command][0], settings, environment.get(QDRANT_API_KEY_VARIABLE)))
+    return asyncio.run(_run(COMMANDS[command][0], settings, environment))
 
 
-async def _run(command: Command, settings: IndexerEnvironment, api_key: str | None) -> int:
+async def _run(command: Command, settings: IndexerEnvironment, environment: Mapping[str, str]) -> int:
     progress = Progress()
-    store = Store(settings.qdrant_url, api_key, settings.collection, settings.wait_seconds)
+    store = Store(
+        settings.qdrant_url, environment.get(QDRANT_API_KEY_VARIABLE), settings.collection, settings.wait_seconds
+    )
+    embedder = Embedder(settings, environment.get(EMBEDDING_API_KEY_VARIABLE)) if settings.embedding_url else None
+    servers = Servers(store, embedder)
     try:
         async with served(progress, settings.port):
-            result, code = await _outcome(command, settings, store, progress)
+            result, code = await _outcome(command, settings, servers, progress)
     finally:
-        await store.close()
+        await servers.close()
     report.write(result, settings.termination_path)
     return code
 
 
 async def _outcome(
-    command: Command, settings: IndexerEnvironment, store: Store, progress: Progress
+    command: Command, settings: IndexerEnvironment, servers: Servers, progress: Progress
 ) -> tuple[IndexResult, int]:
     """The result and exit code of a run, whichever way it ends."""
-    task = asyncio.ensure_future(command(settings, store, progress))
+    task = asyncio.ensure_future(command(settings, servers, progress))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
@@ -106,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="rag_indexer",
         description="Builds and verifies one index collection in Qdrant.",
         epilog=f"Settings are environment variables {IndexerEnvironment.prefix}*; the key of Qdrant is "
-        f"{QDRANT_API_KEY_VARIABLE}. Exit code 1: trying again may help; 2: it cannot.",
+        f"{QDRANT_API_KEY_VARIABLE}, that of the embedding server {EMBEDDING_API_KEY_VARIABLE}. Exit code 1: trying again may help; 2: it cannot.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (_, text) in COMMANDS.items():

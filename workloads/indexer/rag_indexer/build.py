@@ -10,11 +10,12 @@ What lies under the collection's name decides:
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 
 from rag_contract.environment import IndexerEnvironment
-from rag_contract.identity import CollectionStamp, IndexIdentity
+from rag_contract.identity import CollectionStamp
 from rag_contract.reports import IndexResult
 
 from . import corpus, verify
@@ -22,7 +23,8 @@ from .corpus import Corpus, Point
 from .errors import IndexFailure
 from .files import Skipped
 from .progress import Progress
-from .store import Collection, Store
+from .servers import Servers
+from .store import Collection
 
 log = logging.getLogger("rag_indexer")
 
@@ -30,18 +32,19 @@ BATCH_CHUNKS = 128
 SKIPPED_NAMED = 10
 
 
-async def build(settings: IndexerEnvironment, store: Store, progress: Progress) -> IndexResult:
+async def build(settings: IndexerEnvironment, servers: Servers, progress: Progress) -> IndexResult:
     """Leaves a verified collection, stamped complete. Raises IndexFailure. Safe to run again at any point."""
     check_sizes(settings)
+    store = servers.store
     await store.connect(lambda: progress.enter("Waiting"))
     found = await store.inspect()
     stamp = own_stamp(settings, found)
     if stamp is not None and stamp.complete and await store.count() == stamp.chunks:
-        return await verified(settings, store, progress, stamp)
+        return await verified(settings, servers, progress, stamp)
     progress.enter("Loading")
     documents = await asyncio.to_thread(corpus.scan, settings)
     progress.documents_total = len(documents.paths)
-    chunks = await _fill(documents, store, progress, new_stamp(settings), exists=found is not None)
+    chunks = await _fill(documents, servers, progress, new_stamp(settings), exists=found is not None)
     if stamp is not None and stamp.complete and chunks != stamp.chunks:
         raise IndexFailure(
             "CollectionDamaged",
@@ -49,33 +52,34 @@ async def build(settings: IndexerEnvironment, store: Store, progress: Progress) 
             f"of {stamp.chunks}): set a new spec.index.version.",
         )
     progress.enter("Verifying")
-    await verify.contents(store, chunks)
+    await verify.contents(servers, chunks)
     await store.write_stamp(new_stamp(settings, documents.documents, chunks, complete=True))
     progress.enter("Done")
     return succeeded(settings, progress, documents.documents, chunks, documents.skipped)
 
 
 async def verified(
-    settings: IndexerEnvironment, store: Store, progress: Progress, stamp: CollectionStamp
+    settings: IndexerEnvironment, servers: Servers, progress: Progress, stamp: CollectionStamp
 ) -> IndexResult:
     """Checks a finished collection without its documents. Raises IndexFailure."""
     progress.enter("Verifying")
-    await verify.contents(store, stamp.chunks)
+    await verify.contents(servers, stamp.chunks)
     progress.enter("Done")
     return succeeded(settings, progress, stamp.documents, stamp.chunks, [])
 
 
-async def check(settings: IndexerEnvironment, store: Store, progress: Progress) -> IndexResult:
+async def check(settings: IndexerEnvironment, servers: Servers, progress: Progress) -> IndexResult:
     """The command `verify`: a finished collection of ours must be there. Raises IndexFailure."""
-    await store.connect(lambda: progress.enter("Waiting"))
-    stamp = own_stamp(settings, await store.inspect())
+    await servers.store.connect(lambda: progress.enter("Waiting"))
+    stamp = own_stamp(settings, await servers.store.inspect())
     if stamp is None or not stamp.complete:
         raise IndexFailure("NotBuilt", f"The collection {settings.collection} is not finished: build it.")
-    return await verified(settings, store, progress, stamp)
+    return await verified(settings, servers, progress, stamp)
 
 
-async def drop(settings: IndexerEnvironment, store: Store, progress: Progress) -> IndexResult:
+async def drop(settings: IndexerEnvironment, servers: Servers, progress: Progress) -> IndexResult:
     """The command `drop`: removes the collection if it is ours; one that is gone is fine. Raises IndexFailure."""
+    store = servers.store
     await store.connect(lambda: progress.enter("Waiting"))
     if own_stamp(settings, await store.inspect()) is not None:
         await store.drop()
@@ -96,7 +100,7 @@ def new_stamp(
     return CollectionStamp(
         version=settings.version,
         content_hash=settings.content_hash,
-        identity=IndexIdentity(provider="BM25"),
+        identity=settings.identity(),
         documents=documents,
         chunks=chunks,
         complete=complete,
@@ -123,19 +127,24 @@ def own_stamp(settings: IndexerEnvironment, found: Collection | None) -> Collect
     )
 
 
-async def _fill(documents: Corpus, store: Store, progress: Progress, stamp: CollectionStamp, *, exists: bool) -> int:
+async def _fill(
+    documents: Corpus, servers: Servers, progress: Progress, stamp: CollectionStamp, *, exists: bool
+) -> int:
     """Makes the points of the collection equal to those of the documents; returns how many there are."""
+    store = servers.store
     points = documents.points()
     first = await asyncio.to_thread(next, points, None)
     if first is None:
         raise IndexFailure("NoDocuments", _no_documents(documents.skipped))
     if not exists:
+        if servers.embedder:
+            await servers.embedder.embed([first.text])  # one that cannot be used leaves no collection behind
         await store.create(stamp)
     else:
         await store.index_payload()
     present = await store.ids() if exists else set()
     progress.enter("Indexing")
-    wanted = await _write(chain([first], points), documents, store, progress, present)
+    wanted = await _write(chain([first], points), documents, servers, progress, present)
     if stale := present - wanted:
         log.info("removing chunks that the documents no longer hold", extra={"chunks": len(stale)})
         await store.delete(sorted(stale))
@@ -143,26 +152,35 @@ async def _fill(documents: Corpus, store: Store, progress: Progress, stamp: Coll
 
 
 async def _write(
-    points: Iterator[Point], documents: Corpus, store: Store, progress: Progress, present: set[str]
+    points: Iterator[Point], documents: Corpus, servers: Servers, progress: Progress, present: set[str]
 ) -> set[str]:
-    """Writes what is not present, one batch on the wire while the next is made; returns the ids of all points."""
+    """Writes what is not present, some batches on the wire while the next is made; returns the ids of all points.
+
+    A batch that is embedded and one that is written keep both servers at work; what is present is not embedded again.
+    """
     wanted: set[str] = set()
-    writing: asyncio.Task[None] | None = None
+    writing: deque[asyncio.Task[None]] = deque()
     try:
         while batch := await asyncio.to_thread(_take, points):
             wanted.update(point.id for point in batch)
-            if writing:
-                await writing
-            missing = [point for point in batch if point.id not in present]
-            writing = asyncio.create_task(store.upsert(missing)) if missing else None
+            while len(writing) >= servers.at_once:
+                await writing.popleft()
+            if missing := [point for point in batch if point.id not in present]:
+                writing.append(asyncio.create_task(_put(missing, servers)))
             progress.documents_done, progress.chunks_done = documents.read, len(wanted)
-        if writing:
-            await writing
+        while writing:
+            await writing.popleft()
         progress.documents_done = documents.read
     finally:
-        if writing and not writing.done():
-            writing.cancel()
+        for left in writing:
+            left.cancel()
+        await asyncio.gather(*writing, return_exceptions=True)
     return wanted
+
+
+async def _put(points: Sequence[Point], servers: Servers) -> None:
+    dense = await servers.embedder.embed([point.text for point in points]) if servers.embedder else None
+    await servers.store.upsert(points, dense)
 
 
 def _take(points: Iterator[Point]) -> Sequence[Point]:

@@ -30,6 +30,8 @@ class Point:
     id: str
     fields: dict[str, object]
     vector: SparseVector
+    text: str
+    """What stands for the chunk in a search: its text under its title and headings."""
 
 
 @dataclass(slots=True)
@@ -84,6 +86,11 @@ def scan(settings: IndexerEnvironment) -> Corpus:
     return Corpus(settings, paths, skipped)
 
 
+def searched(title: str, heading: str, text: str) -> str:
+    """What stands for a chunk in a search, by words and by vectors."""
+    return f"{title}\n{heading}\n{text}"
+
+
 def point(document: Document, chunk: Chunk) -> Point | None:
     """The point of a chunk; None when nothing in it can be searched for (rules, bare punctuation).
 
@@ -106,5 +113,5 @@ def point(document: Document, chunk: Chunk) -> Point | None:
         payload.TEXT: chunk.text,
     }
     name = json.dumps(fields, ensure_ascii=False, sort_keys=True)
-    vector = encode_document(f"{document.title}\n{chunk.heading}\n{chunk.text}")
-    return Point(str(uuid.uuid5(_POINTS, name)), fields, vector)
+    text = searched(document.title, chunk.heading, chunk.text)
+    return Point(str(uuid.uuid5(_POINTS, name)), fields, encode_document(text), text)

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from qdrant_client import AsyncQdrantClient, models
@@ -14,7 +14,7 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 from rag_contract import payload
 from rag_contract.analysis import SparseVector
-from rag_contract.identity import METADATA_KEY, SPARSE_VECTOR, CollectionStamp
+from rag_contract.identity import DENSE_VECTOR, METADATA_KEY, SPARSE_VECTOR, CollectionStamp, IndexIdentity
 
 from .corpus import Point
 from .errors import IndexFailure
@@ -83,14 +83,17 @@ class Store:
             return Collection(None)
 
     async def create(self, stamp: CollectionStamp) -> None:
-        """An empty collection with its payload indexes; what an interrupted run left is completed."""
+        """An empty collection with its payload indexes; what an interrupted run left is completed.
+
+        It has vectors of words, and beside them those of an embedding server where the identity names one.
+        """
         with_stamp = {METADATA_KEY: stamp.model_dump(mode="json", by_alias=True)}
         try:
             await self._repeat(
                 "create",
                 lambda: self._client.create_collection(
                     self._name,
-                    vectors_config={},
+                    vectors_config=_dense_config(stamp.identity),
                     sparse_vectors_config={SPARSE_VECTOR: models.SparseVectorParams(modifier=models.Modifier.IDF)},
                     on_disk_payload=True,
                     strict_mode_config=models.StrictModeConfig(enabled=True, unindexed_filtering_retrieve=False),
@@ -113,10 +116,12 @@ class Store:
         metadata = {METADATA_KEY: stamp.model_dump(mode="json", by_alias=True)}
         await self._repeat("stamp", lambda: self._client.update_collection(self._name, metadata=metadata))
 
-    async def upsert(self, points: Sequence[Point]) -> None:
-        """Durable when it returns."""
+    async def upsert(self, points: Sequence[Point], dense: Sequence[list[float]] | None) -> None:
+        """Durable when it returns. `dense` are the embeddings of the points, in their order, where the collection has any."""
+        rows: Sequence[list[float] | None] = [None] * len(points) if dense is None else dense
         structs = [
-            models.PointStruct(id=p.id, payload=p.fields, vector={SPARSE_VECTOR: _sparse(p.vector)}) for p in points
+            models.PointStruct(id=point.id, payload=point.fields, vector=_vectors(point, row))
+            for point, row in zip(points, rows, strict=True)
         ]
         await self._repeat("write", lambda: self._client.upsert(self._name, structs, wait=True))
 
@@ -151,7 +156,9 @@ class Store:
         records, _ = await self._repeat("read", lambda: self._client.scroll(self._name, limit=limit, with_payload=True))
         return [Stored(str(record.id), record.payload or {}) for record in records]
 
-    async def search(self, vector: SparseVector, tenant: str, roles: list[str], limit: int) -> list[Stored]:
+    async def search(
+        self, vector: SparseVector | list[float], tenant: str, roles: list[str], limit: int
+    ) -> list[Stored]:
         """As the API asks: the tenant and one of the roles are part of the query."""
         reader = models.Filter(
             must=[
@@ -162,8 +169,8 @@ class Store:
         query = _bind(
             self._client.query_points,
             self._name,
-            query=_sparse(vector),
-            using=SPARSE_VECTOR,
+            query=vector if isinstance(vector, list) else _sparse(vector),
+            using=DENSE_VECTOR if isinstance(vector, list) else SPARSE_VECTOR,
             query_filter=reader,
             limit=limit,
             with_payload=[payload.TEXT],
@@ -234,6 +241,18 @@ def _message(error: UnexpectedResponse) -> str:
         return str(error.structured()["status"]["error"])[:500]
     except (ValueError, KeyError, TypeError):
         return f"status {error.status_code}"
+
+
+def _dense_config(identity: IndexIdentity) -> dict[str, models.VectorParams]:
+    if identity.dimension is None:
+        return {}
+    distance = models.Distance(identity.distance)
+    return {DENSE_VECTOR: models.VectorParams(size=identity.dimension, distance=distance)}
+
+
+def _vectors(point: Point, dense: list[float] | None) -> dict[str, Any]:
+    words = {SPARSE_VECTOR: _sparse(point.vector)}
+    return words if dense is None else {**words, DENSE_VECTOR: dense}
 
 
 def _sparse(vector: SparseVector) -> models.SparseVector:

@@ -4,21 +4,30 @@ from rag_contract import payload
 from rag_contract.analysis import encode_query
 from rag_contract.sentences import split
 
+from .corpus import searched
 from .errors import IndexFailure
+from .servers import Servers
 from .store import Store, Stored
 
 SAMPLES = 8
 HITS = 10
 
 
-async def contents(store: Store, expected_chunks: int) -> None:
+async def contents(servers: Servers, expected_chunks: int) -> None:
     """Raises IndexFailure with reason VerificationFailed."""
+    store = servers.store
     counted = await store.count()
     if counted != expected_chunks:
         raise _failure(f"it holds {counted} chunks instead of {expected_chunks}")
-    for stored in await store.sample(SAMPLES):
+    samples = await store.sample(SAMPLES)
+    for stored in samples:
         if not await _finds_itself(store, stored):
             raise _failure(f"the chunk {stored.fields.get(payload.CHUNK_ID)} is not found by its own sentence")
+    if servers.embedder is None:
+        return
+    for stored, vector in zip(samples, await servers.embedder.embed([_whole(each) for each in samples]), strict=True):
+        if not await _finds_by_vector(store, stored, vector):
+            raise _failure(f"the chunk {stored.fields.get(payload.CHUNK_ID)} is not found by its own vector")
 
 
 async def _finds_itself(store: Store, stored: Stored) -> bool:
@@ -29,6 +38,22 @@ async def _finds_itself(store: Store, stored: Stored) -> bool:
         return False
     hits = await store.search(encode_query(sentence), str(stored.fields[payload.TENANT]), roles, HITS)
     return any(hit.id == stored.id or sentence in str(hit.fields.get(payload.TEXT)) for hit in hits)
+
+
+async def _finds_by_vector(store: Store, stored: Stored, vector: list[float]) -> bool:
+    """Embedded once more, the chunk is among the nearest; chunks of the same text are as good."""
+    roles = stored.fields[payload.ROLES]
+    if not isinstance(roles, list):
+        return False
+    hits = await store.search(vector, str(stored.fields[payload.TENANT]), roles, HITS)
+    text = stored.fields[payload.TEXT]
+    return any(hit.id == stored.id or hit.fields.get(payload.TEXT) == text for hit in hits)
+
+
+def _whole(stored: Stored) -> str:
+    """The text that the chunk was embedded by."""
+    fields = stored.fields
+    return searched(str(fields[payload.TITLE]), str(fields[payload.HEADING]), str(fields[payload.TEXT]))
 
 
 def _longest_sentence(text: str) -> str:
