@@ -32,6 +32,7 @@ Tenant = Annotated[
     ),
 ]
 
+
 class Prompt(Part):
     """How the model is told to answer. Exactly one of `system` and `configMapRef`."""
 

@@ -76,6 +76,13 @@ class Reason(StrEnum):
     CollectionConflict = "CollectionConflict"
     CollectionDamaged = "CollectionDamaged"
 
+    # The embedding server.
+    EmbeddingUnreachable = "EmbeddingUnreachable"
+    EmbeddingUnauthorized = "EmbeddingUnauthorized"
+    EmbeddingModelNotFound = "EmbeddingModelNotFound"
+    EmbeddingRefused = "EmbeddingRefused"
+    EmbeddingDimensionWrong = "EmbeddingDimensionWrong"
+
     # The index Job.
     DocumentsMissing = "DocumentsMissing"
     NoDocuments = "NoDocuments"
@@ -152,6 +159,11 @@ REMEDIES: dict[Reason, str] = {
     Reason.CollectionMissing: "Wait: the index is built anew.",
     Reason.CollectionConflict: "Another index has this collection: give the index a new spec.index.version.",
     Reason.CollectionDamaged: "Delete the collection, or give the index a new spec.index.version.",
+    Reason.EmbeddingUnreachable: "Check spec.index.embedding.external.url, the server, and that the namespace may reach it.",
+    Reason.EmbeddingUnauthorized: "Put a good key into the Secret that spec.index.embedding.external.apiKeySecretRef names.",
+    Reason.EmbeddingModelNotFound: "Correct spec.index.embedding.external.url or spec.index.embedding.external.model.",
+    Reason.EmbeddingRefused: "The message says what was refused; often texts too long: lower spec.index.chunking.maxCharacters.",
+    Reason.EmbeddingDimensionWrong: "Set spec.index.embedding.external.dimension to what the model makes, as the message says.",
     Reason.DocumentsMissing: "Check the claim and the path in spec.index.documents.",
     Reason.NoDocuments: "Put documents (Markdown, text, HTML) where spec.index.documents points.",
     Reason.TooManyDocuments: "Split the documents over several RagServices.",

@@ -63,7 +63,12 @@ def test_what_is_no_such_answer_is_refused(answer: Any) -> None:
 
 def test_the_embedding_of_an_index_job_is_whole_or_absent() -> None:
     assert IndexerEnvironment(**FIELDS).identity() == IndexIdentity(provider="BM25")
-    whole = {"embedding_url": "u", "embedding_model": "m", "embedding_dimension": 2, "embedding_distance": "Dot"}
+    whole: dict[str, Any] = {
+        "embedding_url": "u",
+        "embedding_model": "m",
+        "embedding_dimension": 2,
+        "embedding_distance": "Dot",
+    }
     identity = IndexerEnvironment(**FIELDS, **whole).identity()
     assert (identity.provider, identity.dimension, identity.distance) == ("OpenAI", 2, "Dot")
     for missing in whole:
