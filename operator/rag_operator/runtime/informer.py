@@ -265,8 +265,10 @@ class Informer:
         self.last_contact = self.last_activity = self._now()
         for key, packed in found.items():
             cached = self._objects.get(key)
-            newer = cached is None or packed.version > cached.version
-            if newer or (rewound and packed.version != self._objects[key].version):
+            # The list wins over an older object, and over a newer one that it should hold: then the store was put back.
+            if cached is None or packed.version > cached.version:
+                self._put(packed.body)
+            elif packed.version < cached.version and (rewound or cached.version <= version):
                 self._put(packed.body)
         for key in [key for key in self._objects if key not in found]:
             if rewound or self._objects[key].version <= version:  # else we wrote it after the list was made
@@ -298,17 +300,15 @@ class Informer:
     async def _rewound(self) -> bool:
         """After a break: has the server's store been put back to an earlier time? One small request tells.
 
-        It is repeated until it is answered: a watch from a version that the server has not reached is silent, and nothing says why.
+        A server that does not even answer that was away, and nobody knows what it comes back with. A watch from a version that
+        it has not reached would be silent.
         """
-        while not self._relist.is_set():
-            try:
-                async for page in self._client.list_pages(
-                    *self._selection, page_size=1, metadata_only=self._metadata_only
-                ):
-                    return int(page["metadata"]["resourceVersion"]) < self._version
-            except RuntimeFault as error:
-                await self._pause(error)
-        return False
+        try:
+            async for page in self._client.list_pages(*self._selection, page_size=1, metadata_only=self._metadata_only):
+                return int(page["metadata"]["resourceVersion"]) < self._version
+        except RuntimeFault as error:
+            await self._pause(error)
+        return True
 
     # -- small parts ---------------------------------------------------------------------------------------------------
 
