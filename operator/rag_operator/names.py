@@ -28,6 +28,8 @@ COMPONENT_API: Final = "api"
 COMPONENT_QDRANT: Final = "qdrant"
 COMPONENT_INDEX: Final = "index"
 COMPONENT_MODEL: Final = "model"
+COMPONENT_MODEL_CACHE: Final = "model-cache"
+COMPONENT_MODEL_FETCH: Final = "model-fetch"
 COMPONENT_RELEASES: Final = "releases"
 COMPONENT_PROMPT: Final = "prompt"
 COMPONENT_SETTINGS: Final = "settings"
@@ -48,6 +50,8 @@ VOLUME_TEMPORARY: Final = "tmp"
 VOLUME_STORAGE: Final = "storage"
 VOLUME_DOCUMENTS: Final = "documents"
 VOLUME_MODEL_KEYS: Final = "model-keys"
+VOLUME_MODEL_CACHE: Final = "model-cache"
+VOLUME_WEIGHTS: Final = "weights"
 
 SERVED_MODEL: Final = "rag"
 """The name by which a model server of ours knows its model, whichever it is: clients need not follow a change."""
@@ -129,6 +133,16 @@ def model_url(namespace: str, service: str, digest: str) -> str:
 def model_selector(service: str, digest: str) -> dict[str, str]:
     """Immutable identity of the pods that run one model."""
     return {**selector(service, COMPONENT_MODEL), LABEL_MODEL: digest[:8]}
+
+
+def model_cache(service: str) -> str:
+    """Volume claim that keeps weights and compiled code."""
+    return f"{service}-model-cache"
+
+
+def model_fetch_job(service: str, key: str) -> str:
+    """Job that downloads the weights with this content key."""
+    return f"{service}-model-fetch-{key[:8]}"
 
 
 def revision(service: str, number: int) -> str:

@@ -11,6 +11,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeVar, cast
 
+from rag_contract.model_fetch import FetchProgress
+
 from . import names, resources, status
 from .api import RagService
 from .checks import first_problem
@@ -57,6 +59,9 @@ class Cluster(Protocol):
     async def ask(self, pods: Sequence[Pod], table_hash: str) -> Mapping[str, PodAnswer]:
         """What each API pod says it serves, by pod name; answers that agree with the table are remembered."""
 
+    async def fetching(self, pods: Sequence[Pod]) -> Mapping[str, FetchProgress]:
+        """How far each pod that downloads weights is, by pod name; those that do not answer are left out."""
+
     async def touch(self, pod: Pod, mark: str) -> None:
         """Make the kubelet refresh the volumes of this pod at once, by an annotation that says `mark`."""
 
@@ -99,7 +104,8 @@ async def reconcile(key: Key, cluster: Cluster, settings: Settings, clock: Clock
         gone = [*resources.unwanted(observed, plan, built, age), *resources.stuck_pods(observed)]
         refusals += await _prune(gone, cluster)
         _forget_missing_secrets(observed, answers, now, cluster)
-    facts = status.Facts(observed, plan, problem, tuple(refusals), answers, now)
+    fetches = await cluster.fetching(observed.pods_of(names.COMPONENT_MODEL_FETCH))
+    facts = status.Facts(observed, plan, problem, tuple(refusals), answers, now, fetches)
     reported = status.compute(facts)
     wait = cluster.status_due(observed.body, reported)
     if wait == 0:

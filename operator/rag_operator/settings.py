@@ -63,6 +63,11 @@ class Settings(BaseSettings):
         min_length=1,
         description="Image of model servers where a RagService names none. Changing it rolls those model servers.",
     )
+    model_fetch_image: str = Field(
+        default=f"rag-operator/model-fetch:{PACKAGE_VERSION}",
+        min_length=1,
+        description="Image of the Jobs that download weights. Changing it downloads nothing that is complete.",
+    )
     runtime_classes: str = Field(
         default="",
         max_length=1024,

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from .base import Cel, Image, Matches, Memory, ObjectName, Part, SecretKeyReference, cel, quoted, ruled
 from .compute import ModelResources
 from .engine import ARGUMENT_RULES
+from .model_source import ModelCache, ModelSource, Prefetch
 from .vector_store import Url
 
 MAX_GPUS = 8
@@ -226,7 +227,7 @@ class RollOutWish(StrEnum):
 
 EngineArgument = Annotated[
     str,
-    Field(min_length=1, max_length=1024),
+    Field(min_length=1, max_length=512),
     Matches(r"[\x00-\x08\x0a-\x1f\x7f]", "must not hold control characters", forbidden=True),
     *ARGUMENT_RULES,
 ]
@@ -242,6 +243,17 @@ class Vllm(Part):
             _SHARED,
             field=".gpu.count",
         ),
+        cel(
+            "self.replicas <= 1 || self.cache.type != 'Volume' || self.cache.accessMode == 'ReadWriteMany'",
+            "more than one replica needs a cache that several nodes may mount: set cache.accessMode to ReadWriteMany, or"
+            " cache.type to Ephemeral",
+            field=".replicas",
+        ),
+        cel(
+            "!has(self.source.s3) || self.cache.type == 'Volume'",
+            "source.s3 needs a cache that the fetch Job fills: set cache.type to Volume",
+            field=".source.s3",
+        ),
     )
 
     image: Image | None = Field(
@@ -256,10 +268,13 @@ class Vllm(Part):
     )
     args: tuple[EngineArgument, ...] = Field(
         default=(),
-        max_length=64,
+        max_length=48,
         description="More arguments of `vllm serve`, like --max-num-seqs=64. Those that the operator sets, and those that vLLM"
         " has removed, are refused with what to write instead.",
     )
+    source: ModelSource = Field(default=ModelSource(), description="Where the weights come from. Default: a model hub.")
+    cache: ModelCache = Field(default=ModelCache(), description="Where downloaded weights and compiled code are kept.")
+    prefetch: Prefetch = Field(default=Prefetch(), description="The Job that downloads the weights.")
     replicas: Annotated[int, Field(ge=0, le=20)] = Field(default=1, description="Number of pods.")
     gpu: Gpu = Field(default=Gpu(), description="The GPUs of each pod.")
     resource_claims: tuple[ResourceClaim, ...] = Field(

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     WaitingForIndex = "WaitingForIndex"
     WaitingForApi = "WaitingForApi"
     IndexBuilding = "IndexBuilding"
+    ModelFetching = "ModelFetching"
     ModelLoading = "ModelLoading"
     GpuFreedSoon = "GpuFreedSoon"
 
@@ -64,6 +65,12 @@ class Reason(StrEnum):
     NodeUnavailable = "NodeUnavailable"
     InsufficientGpu = "InsufficientGpu"
     GpusBusy = "GpusBusy"
+
+    # The download of a model's weights.
+    ModelDownloadUnauthorized = "ModelDownloadUnauthorized"
+    ModelNotFound = "ModelNotFound"
+    ModelCacheFull = "ModelCacheFull"
+    ModelDownloadFailed = "ModelDownloadFailed"
 
     # The running programs.
     ApiUnreachable = "ApiUnreachable"
@@ -119,6 +126,7 @@ REMEDIES: dict[Reason, str] = {
     Reason.WaitingForIndex: _WAIT,
     Reason.WaitingForApi: _WAIT,
     Reason.IndexBuilding: _WAIT,
+    Reason.ModelFetching: _WAIT,
     Reason.ModelLoading: _WAIT,
     Reason.GpuFreedSoon: _WAIT,
     Reason.InvalidObject: "Correct the field that the message names: the object was stored under older rules.",
@@ -150,6 +158,10 @@ REMEDIES: dict[Reason, str] = {
     Reason.NodeUnavailable: "Repair or uncordon the node that the message names, or add nodes.",
     Reason.InsufficientGpu: "Lower spec.model.vllm.gpu.count, or add a node with that many GPUs.",
     Reason.GpusBusy: "Free GPUs, or add a node; the message tells which namespaces hold them.",
+    Reason.ModelDownloadUnauthorized: "Put a token or keys that may read the model into the Secret that the message names.",
+    Reason.ModelNotFound: "Correct spec.model.name, spec.model.revision or spec.model.vllm.source, as the message says.",
+    Reason.ModelCacheFull: "Raise spec.model.vllm.cache.size to what the message says.",
+    Reason.ModelDownloadFailed: "Check that the namespace may reach the model's source; the message says what it answered.",
     Reason.ApiUnreachable: "Check that the operator may reach the API pods (NetworkPolicy, network).",
     Reason.RevisionMismatch: "Wait; when it stays, the message names the pod and what it serves instead.",
     Reason.VectorStoreUnreachable: "Check spec.vectorStore.external.url, and that the namespace may reach it.",

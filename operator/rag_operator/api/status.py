@@ -69,6 +69,20 @@ def _optional_in_schema(schema: dict[str, Any]) -> None:
         field.pop("default", None)
 
 
+class ModelFetchStatus(Part):
+    """How far the download of a model's weights is."""
+
+    model_config = ConfigDict(json_schema_extra=_optional_in_schema)
+
+    bytes: Annotated[int, Field(ge=0)] = Field(description="Bytes that are there.")
+    total_bytes: Annotated[int, Field(ge=0)] = Field(description="Bytes of all files.")
+    percent: Annotated[int, Field(ge=0, le=100)] = Field(description="Share of the bytes that are there, in per cent.")
+    bytes_per_second: Annotated[int, Field(ge=0)] = Field(description="Speed over the last half minute.")
+    seconds_left: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="Seconds that it still takes at this speed."
+    )
+
+
 class RagServiceStatus(Part):
     """What is, as the operator last observed it."""
 
@@ -89,6 +103,9 @@ class RagServiceStatus(Part):
     prompt: Short | None = Field(default=None, description="Version of the prompt that is served.")
     index: Short | None = Field(default=None, description="Version of the index that is served.")
     model: Short | None = Field(default=None, description="Name of the model that answers.")
+    model_fetch: ModelFetchStatus | None = Field(
+        default=None, description="While the weights of the declared model are downloaded: how far that is."
+    )
     prompt_hash: Short | None = Field(default=None, description="Content hash of the prompt that is served.")
     collection: Short | None = Field(default=None, description="Qdrant collection that is served.")
     index_documents: Annotated[int, Field(ge=0)] | None = Field(default=None, description="Number of documents in it.")

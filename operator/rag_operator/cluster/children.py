@@ -81,14 +81,16 @@ class Children:
         if body is None:
             raise Unreachable(f"{kind.kind} {metadata['name']} was in the way and is gone")  # try again
         owners = metadata.get("ownerReferences")
-        if owners and not is_ours(body, owners[0]["uid"]):
+        ours = is_ours(body, owners[0]["uid"]) if owners else _label(body) == _label(desired)
+        if not ours:
             raise ApiError(409, "NameTaken", f"{kind.kind} {metadata['name']} exists and is not ours")
         return {**body, "apiVersion": kind.api_version, "kind": kind.kind}
 
     async def _take_back(self, desired: Json, live: Json) -> Json:
         """Label and owner first. The rest was built without seeing this object: the next pass sees it."""
         metadata = desired["metadata"]
-        mine = {"uid": live["metadata"]["uid"]} | {key: metadata[key] for key in ("labels", "ownerReferences")}
+        given = {key: metadata[key] for key in ("labels", "ownerReferences") if key in metadata}
+        mine = {"uid": live["metadata"]["uid"]} | given
         kind = kinds.kind_of(desired)
         body = await self._client.merge_patch(kind, metadata["namespace"], metadata["name"], {"metadata": mine})
         self._take_over(body)
@@ -103,6 +105,8 @@ class Children:
 
 def _is_shown(live: Json, desired: Json) -> bool:
     """Label and owner say that it belongs to the same service: only the caches are late."""
-    there, wanted = live["metadata"], desired["metadata"]
-    label = (there.get("labels") or {}).get(names.LABEL_SERVICE)
-    return label == wanted["labels"][names.LABEL_SERVICE] and controller_uid(live) == controller_uid(desired)
+    return _label(live) == _label(desired) and controller_uid(live) == controller_uid(desired)
+
+
+def _label(obj: Json) -> str | None:
+    return (obj["metadata"].get("labels") or {}).get(names.LABEL_SERVICE)

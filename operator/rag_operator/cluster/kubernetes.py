@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
+from rag_contract.model_fetch import FetchProgress
 
 from .. import names
 from ..api import ModelRuntime, RagService
@@ -25,7 +26,7 @@ from .children import Children
 from .concerns import Concerns
 from .event_log import EventLog
 from .nodes import NodeWatch
-from .pods import PodDoor, PodLine
+from .pods import PodDoor, PodLine, ask_progress
 from .references import References
 from .secret_maker import SecretMaker
 from .statuses import Statuses
@@ -134,6 +135,10 @@ class KubernetesCluster:
     async def ask(self, pods: Sequence[Pod], table_hash: str) -> Mapping[str, PodAnswer]:
         """What each running API pod says it serves."""
         return await self._door.ask(pods, table_hash)
+
+    async def fetching(self, pods: Sequence[Pod]) -> Mapping[str, FetchProgress]:
+        """How far each running pod that downloads weights is."""
+        return await ask_progress(self._line.fetch, pods)
 
     async def touch(self, pod: Pod, mark: str) -> None:
         """Change an annotation, whereupon the kubelet refreshes the pod's mounted volumes at once."""

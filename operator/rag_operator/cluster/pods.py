@@ -1,7 +1,7 @@
-"""Asking the API pods what they serve. The only traffic of the operator that does not go to the API server.
+"""Asking the API pods what they serve, and fetch pods how far they are. The only traffic of the operator that does not go to the API server.
 
-    direct   http://<pod IP>:8000            the operator runs in the cluster
-    proxy    .../pods/http:<pod>:8000/proxy  the operator runs far from the pods (`make run`); needs the right pods/proxy
+    direct   http://<pod IP>:<port>          the operator runs in the cluster
+    proxy    .../pods/http:<pod>:<port>/proxy  the operator runs far from the pods (`make run`); needs the right pods/proxy
 
 An answer that agrees with the release table is remembered until the container, its readiness or the table changes, or until
 it is older than the resync: so a settled service is not asked.
@@ -10,14 +10,15 @@ it is older than the resync: so a settled service is not asked.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import aiohttp
 import orjson
 from pydantic import ValidationError
 from rag_contract.environment import API_PORT
+from rag_contract.model_fetch import FETCH_PORT, FetchProgress
 from rag_contract.reports import ModelsCurrent, ReadyCheck
 
+from .. import names
 from ..observed import Pod, PodAnswer
 from ..runtime import kinds
 from ..runtime.bounded import Bounded
@@ -28,6 +29,7 @@ TIMEOUT_SECONDS = 2.0
 AT_ONCE = 8
 MAX_REMEMBERED = 16384
 MAX_BYTES = 1 << 20
+PORTS = {names.COMPONENT_API: API_PORT, names.COMPONENT_MODEL_FETCH: FETCH_PORT}
 
 Fetch = Callable[[Pod, str], Awaitable[bytes]]
 
@@ -48,15 +50,16 @@ class PodLine:
     async def fetch(self, pod: Pod, path: str) -> bytes:
         """The body at `path`, whatever the HTTP status."""
         if not self._direct:
-            return await self._by_proxy(pod.raw["metadata"], path)
+            return await self._by_proxy(pod, path)
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
         host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
-        async with self._session.get(f"http://{host}:{API_PORT}{path}") as response:
+        async with self._session.get(f"http://{host}:{PORTS[pod.component]}{path}") as response:
             return await response.content.read(MAX_BYTES)
 
-    async def _by_proxy(self, metadata: Mapping[str, Any], path: str) -> bytes:
-        proxy = kinds.POD.path(metadata["namespace"], f"http:{metadata['name']}:{API_PORT}", "proxy")
+    async def _by_proxy(self, pod: Pod, path: str) -> bytes:
+        port = PORTS[pod.component]
+        proxy = kinds.POD.path(pod.raw["metadata"]["namespace"], f"http:{pod.name}:{port}", "proxy")
         try:
             return await self._client.get_bytes(proxy + path, seconds=TIMEOUT_SECONDS)
         except ApiError as error:
@@ -115,6 +118,20 @@ class PodDoor:
 
     async def _failing(self, pod: Pod) -> tuple[ReadyCheck, ...]:
         return () if pod.ready else parse_checks(await self.fetch(pod, "/ready"))
+
+
+async def ask_progress(fetch: Fetch, pods: Sequence[Pod]) -> Mapping[str, FetchProgress]:
+    """How far each running pod is; one that does not answer is left out, and asked again by the next pass."""
+    asked = [pod for pod in pods if pod.running and pod.ip]
+
+    async def one(pod: Pod) -> FetchProgress | None:
+        try:
+            return FetchProgress.model_validate_json(await fetch(pod, "/progress"))
+        except (OSError, TimeoutError, ValidationError, aiohttp.ClientError, RuntimeFault):
+            return None
+
+    told = await asyncio.gather(*map(one, asked))
+    return {pod.name: found for pod, found in zip(asked, told, strict=True) if found is not None}
 
 
 def parse_checks(body: bytes) -> tuple[ReadyCheck, ...]:

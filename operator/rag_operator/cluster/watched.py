@@ -94,7 +94,7 @@ def keeper(kind: Kind) -> Trim:
     def keep(obj: Json) -> Json:
         metadata = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
         ours = [e for e in obj["metadata"].get("managedFields") or () if e.get("manager") == names.FIELD_MANAGER]
-        if ours and kind not in FOLLOWED:
+        if ours and kind != kinds.POD:
             metadata["managedFields"] = ours
         body = {**obj, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
         if kind == kinds.POD:

@@ -3,11 +3,11 @@
 from typing import Any
 
 from .. import names, quantities
-from ..api import RagService
+from ..api import DeletionPolicy, RagService
 from ..observed import Observed
 from ..releases import Plan
 from ..settings import Settings
-from . import api, index, model, model_keys, prompt, qdrant, releases, secrets
+from . import api, index, model, model_cache, model_fetch, model_keys, prompt, qdrant, releases, secrets
 from .retention import stuck_pods, unwanted
 
 __all__ = ["build_all", "claims", "owned", "secrets", "stuck_pods", "unwanted"]
@@ -24,6 +24,7 @@ def build_all(svc: RagService, observed: Observed, plan: Plan, settings: Setting
         *_prompts(svc, plan),
         *_vector_store(svc, observed, settings, stamp),
         *_revisions(svc, plan),
+        *model_fetch.jobs(svc, observed, plan, settings),
         *model.build(svc, observed, plan, settings),
         releases.table(svc, plan.table),
         api.service(svc),
@@ -59,7 +60,12 @@ def owned(svc: RagService, child: Json) -> Json:
 
 
 def claims(svc: RagService, observed: Observed) -> list[Json]:
-    """Existing volume claims as they should be. They belong to the StatefulSet: no owner, no labels of ours."""
+    """Volume claims as they should be."""
+    return [*_store_claims(svc, observed), *(_kept_apart(svc, made) for made in model_cache.claim(svc, observed))]
+
+
+def _store_claims(svc: RagService, observed: Observed) -> list[Json]:
+    """Existing ones of the vector store. They belong to the StatefulSet: no owner, no labels of ours."""
     spec = svc.spec.vector_store.qdrant
     name = names.qdrant_claim(svc.metadata.name)
     if spec is None or name not in observed.claims:
@@ -69,6 +75,14 @@ def claims(svc: RagService, observed: Observed) -> list[Json]:
         return []  # a volume cannot shrink; one that was grown by hand stays as it is
     body = qdrant.claim(svc, spec)
     return [{**body, "metadata": {**body["metadata"], "namespace": svc.metadata.namespace}}]
+
+
+def _kept_apart(svc: RagService, claim: Json) -> Json:
+    """A claim has an owner only where it goes with the RagService: the garbage collector deletes what is owned."""
+    made = owned(svc, claim)
+    if svc.spec.deletion_policy is DeletionPolicy.DELETE:
+        return made
+    return {**made, "metadata": {key: value for key, value in made["metadata"].items() if key != "ownerReferences"}}
 
 
 def key_stamp(svc: RagService, observed: Observed) -> str:

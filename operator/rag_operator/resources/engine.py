@@ -97,7 +97,7 @@ def environment(spec: Vllm) -> dict[str, str]:
         "LOGNAME": "rag",
         "XDG_CACHE_HOME": f"{compiled}/cache",
         "XDG_CONFIG_HOME": "/tmp/config",  # noqa: S108
-        "HF_HOME": f"{CACHE_PATH}/hub",
+        "HF_HOME": f"{compiled}/hub",
         "VLLM_CACHE_ROOT": f"{compiled}/vllm",
         "TORCHINDUCTOR_CACHE_DIR": f"{compiled}/inductor",
         "TRITON_CACHE_DIR": f"{compiled}/triton",

@@ -12,19 +12,20 @@ from rag_contract.release_table import ModelRelease
 
 from .. import names, quantities
 from ..api import RagService, Resources, Vllm
+from ..api.model_source import CacheAccess, CacheType
 from ..observed import Observed
 from ..releases import Plan
 from ..releases.model import hosted_models
+from ..releases.model_fetch import weights_ready
 from ..scheduling import Strategy, Wish, choose
 from ..settings import Settings
 from . import engine, pod
+from .model_cache import Weights, weights
 
 Json = dict[str, Any]
 
-VOLUME_CACHE = "model-cache"
 VOLUME_SHARED_MEMORY = "shm"
 SCRATCH = "8Gi"
-CACHE_SCRATCH = "100Gi"
 SHARED_MEMORY_PER_GPU = "1Gi"
 NO_SHARING = {"key": "nvidia.com/gpu.sharing-strategy", "operator": "NotIn", "values": ["mps", "time-slicing"]}
 """Tensor parallelism over shares of one card is slower than one share, and may not start at all."""
@@ -41,6 +42,8 @@ def build(svc: RagService, observed: Observed, plan: Plan, settings: Settings) -
         if model.hash != plan.model.hash and live is not None:
             children.append(_as_it_runs(svc, model, live))
             continue
+        if live is None and not weights_ready(observed, model):
+            continue  # a GPU that waits for a download serves nobody
         made = deployment(svc, model, settings, strategy(svc))
         children.append(made)
         if made["spec"]["replicas"] > 1:
@@ -56,7 +59,12 @@ def placement(svc: RagService) -> Vllm:
 def strategy(svc: RagService) -> Strategy:
     """How the pods of a model are exchanged."""
     spec = placement(svc)
-    return choose(Wish(spec.strategy.value), spec.replicas, exclusive_cache=False, room=None)
+    return choose(Wish(spec.strategy.value), spec.replicas, exclusive_cache=exclusive(spec), room=None)
+
+
+def exclusive(spec: Vllm) -> bool:
+    """Whether the cache's volume can be mounted on one node alone."""
+    return spec.cache.type is CacheType.VOLUME and spec.cache.access_mode is CacheAccess.READ_WRITE_ONCE
 
 
 def service(svc: RagService, model: ModelRelease) -> Json:
@@ -122,14 +130,7 @@ def _metadata(svc: RagService, model: ModelRelease) -> Json:
 
 def _pod(svc: RagService, model: ModelRelease, settings: Settings) -> Json:
     spec = placement(svc)
-    more: Json = {
-        "terminationGracePeriodSeconds": engine.times(spec).grace,
-        "nodeSelector": _node_selector(spec),
-        "tolerations": _tolerations(spec),
-    }
-    affinity = _affinity(spec)
-    if affinity:
-        more["affinity"] = {"nodeAffinity": affinity}
+    more: Json = {"terminationGracePeriodSeconds": engine.times(spec).grace, **place(spec)}
     if spec.replicas > 1:
         more["topologySpreadConstraints"] = [_spread(svc, model)]
     if spec.resource_claims:
@@ -138,15 +139,16 @@ def _pod(svc: RagService, model: ModelRelease, settings: Settings) -> Json:
         more["runtimeClassName"] = spec.runtime_class_name
     if spec.priority_class_name is not None:
         more["priorityClassName"] = spec.priority_class_name
-    return pod.pod_spec(_container(model, spec, settings), _volumes(spec), **more)
+    found = weights(svc, model)
+    return pod.pod_spec(_container(model, spec, settings, found), [*found.volumes, *_volumes(spec)], **more)
 
 
-def _container(model: ModelRelease, spec: Vllm, settings: Settings) -> Json:
+def _container(model: ModelRelease, spec: Vllm, settings: Settings, found: Weights) -> Json:
     image = model.engine.image if model.engine is not None else None
     stock = model.engine is not None and not model.engine.launcher
     shared = _shared_memory(spec)
     mounts = [
-        {"name": VOLUME_CACHE, "mountPath": engine.CACHE_PATH},
+        *found.mounts,
         {"name": names.VOLUME_TEMPORARY, "mountPath": "/tmp"},  # noqa: S108 - the pod's own
         *([{"name": VOLUME_SHARED_MEMORY, "mountPath": engine.SHARED_MEMORY_PATH}] if shared else []),
     ]
@@ -155,8 +157,8 @@ def _container(model: ModelRelease, spec: Vllm, settings: Settings) -> Json:
         image or settings.model_image,
         spec.resources,
         **({"command": ["vllm", "serve"]} if stock else {}),
-        args=engine.arguments(model, spec),
-        env=pod.variables(engine.environment(spec)),
+        args=engine.arguments(model, spec, found.folder),
+        env=[*pod.variables(engine.environment(spec)), *found.variables],
         ports=[pod.port(names.PORT_HTTP, names.MODEL_PORT)],
         volumeMounts=mounts,
         lifecycle={"preStop": {"sleep": {"seconds": pod.PRE_STOP_SECONDS}}},
@@ -202,8 +204,7 @@ def _shared_memory(spec: Vllm) -> str | None:
 def _volumes(spec: Vllm) -> list[Json]:
     shared = _shared_memory(spec)
     memory = {"name": VOLUME_SHARED_MEMORY, "emptyDir": {"medium": "Memory", "sizeLimit": shared}}
-    cache = {"name": VOLUME_CACHE, "emptyDir": {"sizeLimit": CACHE_SCRATCH}}
-    return [cache, pod.temporary(SCRATCH), *([memory] if shared else [])]
+    return [pod.temporary(SCRATCH), *([memory] if shared else [])]
 
 
 def _vendor(spec: Vllm) -> str:
@@ -240,6 +241,16 @@ def _affinity(spec: Vllm) -> Json:
     if preferred:
         made["preferredDuringSchedulingIgnoredDuringExecution"] = preferred
     return made
+
+
+def place(spec: Vllm) -> Json:
+    """Which nodes a pod of the model may run on, GPUs apart; the fetch Job goes there too, where its volume is bound."""
+    affinity = _affinity(spec)
+    return {
+        "nodeSelector": _node_selector(spec),
+        "tolerations": _tolerations(spec),
+        **({"affinity": {"nodeAffinity": affinity}} if affinity else {}),
+    }
 
 
 def _spread(svc: RagService, model: ModelRelease) -> Json:

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from .. import names
-from ..observed import ChildKey, Observed, finished, key_of
+from ..observed import ChildKey, Observed, component_of, finished, key_of
 from ..releases import Plan
+from ..releases.model_fetch import FetchTarget, fetch_targets, on_lost_volume
 
 Json = dict[str, Any]
 
@@ -43,7 +44,9 @@ def unwanted(observed: Observed, plan: Plan, built: Iterable[Json], age: Age) ->
     for key, body in sorted(observed.children.items()):
         if "deletionTimestamp" in body["metadata"]:
             continue
-        if key.kind == "Job":
+        if key.kind == "Job" and component_of(body) == names.COMPONENT_MODEL_FETCH:
+            goes = _fetch_goes(body, observed, plan, age, as_built=key in wanted)
+        elif key.kind == "Job":
             goes = _job_goes(body, plan, age, is_wanted=key == job, as_built=key in wanted, suspended=suspended)
         else:
             goes = key not in kept
@@ -72,6 +75,22 @@ def stuck_pods(observed: Observed) -> list[Json]:
 
 def due_again(observed: Observed, plan: Plan, age: Age) -> float | None:
     """Seconds until a Job of ours must be looked at again although nothing changes; None when no time is running."""
+    times = [
+        _index_due(observed, plan, age),
+        *(_fetch_due(observed, t, age) for t in fetch_targets(observed.service, plan)),
+    ]
+    return min((time for time in times if time is not None), default=None)
+
+
+def _fetch_due(observed: Observed, target: FetchTarget, age: Age) -> float | None:
+    job = observed.child("Job", target.job)
+    end = finished(job) if job is not None else None
+    if end is None or end[0] != "Failed":
+        return None
+    return max(0.0, (end[1] + RETRY_AFTER - age.now).total_seconds()) + 0.1
+
+
+def _index_due(observed: Observed, plan: Plan, age: Age) -> float | None:
     key = _wanted_job(observed, plan)
     job = observed.children.get(key) if key is not None else None
     end = finished(job) if job is not None else None
@@ -116,6 +135,19 @@ def _rolled_out(deployment: Json | None) -> bool:
     seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     counts = {status.get("replicas", 0), status.get("updatedReplicas", 0)}
     return seen and counts == {replicas}
+
+
+def _fetch_goes(job: Json, observed: Observed, plan: Plan, age: Age, *, as_built: bool) -> bool:
+    """Weights that nobody wants are not downloaded; a Job that failed, or whose volume was lost, is made anew."""
+    if job["metadata"]["name"] not in {target.job for target in fetch_targets(observed.service, plan)}:
+        return True
+    end = finished(job)
+    if end is None:
+        return not as_built
+    if end[0] == "Failed":
+        suspended = observed.service.spec.suspend
+        return not suspended and (not as_built or age.of(end[1]) >= RETRY_AFTER)
+    return on_lost_volume(observed, end[1])
 
 
 def _job_goes(job: Json, plan: Plan, age: Age, *, is_wanted: bool, as_built: bool, suspended: bool) -> bool:

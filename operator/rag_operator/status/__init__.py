@@ -15,6 +15,7 @@ from ..observed import Json, Unreadable
 from .columns import columns
 from .facts import FALSE, TRUE, UNKNOWN, Facts, Verdict
 from .follow_up import look_again, missing_collection, secret_reported_missing, touch_mark, transitions
+from .model_fetch import fetch_status
 from .rollup import PARTS, degraded, progressing, ready
 from .stack import suspended
 
@@ -45,6 +46,7 @@ def compute(facts: Facts) -> Json:
     body = facts.observed.body
     return {
         **columns(facts, parts["ReleaseSettled"].status == TRUE),
+        **fetch_status(facts),
         "observedGeneration": body["metadata"].get("generation", 0),
         "conditions": _stamped(verdicts, body, facts.now),
     }

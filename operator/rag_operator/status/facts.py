@@ -1,9 +1,11 @@
 """What the conditions look at, and what one says. `Facts` is all input; `Verdict` is one condition without book-keeping."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
+
+from rag_contract.model_fetch import FetchProgress
 
 from .. import names
 from ..api import Reason
@@ -35,6 +37,8 @@ class Facts:
     refusals: tuple[Refusal, ...]
     answers: Mapping[str, PodAnswer]
     now: datetime
+    fetches: Mapping[str, FetchProgress] = field(default_factory=dict)
+    """What the pods that download weights say, by pod name."""
 
     @property
     def name(self) -> str:
@@ -77,6 +81,7 @@ UNDER_WAY = frozenset(
         Reason.QdrantStarting,
         Reason.ApiStarting,
         Reason.IndexBuilding,
+        Reason.ModelFetching,
         Reason.WaitingForIndex,
         Reason.WaitingForApi,
         Reason.TableRefreshing,

@@ -72,6 +72,8 @@ QUIET = frozenset({Reason.Suspended, Reason.NotSuspended, Reason.Settled})
 
 
 QUICK, SLOW = 15.0, 300.0
+FETCHING_SECONDS = 4.0
+"""Between two questions to a pod that downloads: its progress is at most five seconds old."""
 
 
 def look_again(facts: Facts, verdict: str) -> float | None:
@@ -83,6 +85,8 @@ def look_again(facts: Facts, verdict: str) -> float | None:
         return None
     ripe = ripe_in(facts.observed.pods, facts.observed.claims.values(), facts.now)
     pace = _pace(facts, _age(facts))
+    if any(pod.running for pod in facts.observed.pods_of(names.COMPONENT_MODEL_FETCH)):
+        pace = min(pace, FETCHING_SECONDS)
     return pace if ripe is None else min(pace, ripe)
 
 

@@ -20,7 +20,7 @@ _INDEX: Json = {"version": "one", "documents": {"configMapRef": {"name": "one"}}
 _EMBEDDER: Json = {"url": "http://one.example.com", "model": "one", "dimension": 1}
 # What a part needs around it to have an effect: the spec says so instead of its base.
 CONTEXTS: dict[str, Json] = {
-    "model.vllm": {"model": {"runtime": "VLLM", "name": "one"}},
+    "model.vllm": {"model": {"runtime": "VLLM", "name": "one", "vllm": {"cache": {"accessMode": "ReadWriteMany"}}}},
     "model.name": {"model": {"runtime": "VLLM", "vllm": {}}},
     "model.revision": {"model": {"runtime": "VLLM", "name": "one", "vllm": {}}},
     "model.external": {"model": {"runtime": "External"}},
@@ -45,6 +45,9 @@ EXAMPLES: dict[str, tuple[Any, Any]] = {
     "model.vllm.nodeAffinity.required": ([], [{"key": "one", "operator": "Exists"}]),
     "model.vllm.nodeAffinity.preferred": ([], [{"key": "one", "operator": "Exists"}]),
     "model.vllm.resourceClaims": ([], [{"name": "one", "resourceClaimTemplateName": "one"}]),
+    "model.vllm.source.hub.endpoint": ("http://one.example.com", "http://two.example.com"),
+    "model.vllm.source.s3.url": ("s3://one/model", "s3://two/model"),
+    "model.vllm.source.s3.endpoint": ("http://one.example.com", "http://two.example.com"),
     "model.vllm.nodeSelector": ({}, {"one": "two"}),
 }
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from rag_contract.model_fetch import FetchProgress
 from rag_contract.release_table import FILE_NAME, ReleaseTable
 from rag_contract.reports import (
     IndexReport,
@@ -100,6 +101,7 @@ class World:
         self.writes: list[tuple[str, str, str]] = []
         self.events: list[tuple[str, str, str]] = []
         self.answers: dict[str, PodAnswer] = {}
+        self.fetches: dict[str, FetchProgress] = {}
         self.secrets: dict[str, Json] = {}
         self.now = START
         self.gone = False
@@ -173,6 +175,9 @@ class World:
 
     async def ask(self, pods: Sequence[Pod], table_hash: str) -> Mapping[str, PodAnswer]:
         return {pod.name: self.answers.get(pod.name, PodAnswer(error="no answer")) for pod in pods if pod.running}
+
+    async def fetching(self, pods: Sequence[Pod]) -> Mapping[str, FetchProgress]:
+        return {pod.name: self.fetches[pod.name] for pod in pods if pod.running and pod.name in self.fetches}
 
     async def touch(self, pod: Pod, table_hash: str) -> None:
         self._write("touch", {"kind": "Pod", "metadata": {"name": pod.name}})
@@ -286,7 +291,7 @@ class World:
 
     def job_ends(self, outcome: str = "Succeeded", message: str | None = None, **result: Any) -> None:
         """The index Job's pod has ended with this result."""
-        job = self.only("Job")
+        (job,) = [o for k, o in self.objects.items() if k.kind == "Job" and component_of(o) == names.COMPONENT_INDEX]
         variables = {v["name"]: v.get("value") for v in job["spec"]["template"]["spec"]["containers"][0]["env"]}
         told = {
             "outcome": "Succeeded" if outcome == "Succeeded" else "Failed",
