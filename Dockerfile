@@ -1,8 +1,9 @@
-# One target per image: operator, api, indexer, model-fetch. All run as uid 10001 with a read-only root filesystem.
+# One target per image: operator, api, indexer, model-fetch, model-server. All run as uid 10001 with a read-only root filesystem.
 #
 # PYTHON_IMAGE is any Debian-like image with Python 3.11 and its venv module; the bench passes one made on the spot.
 # No `# syntax=` line and no BuildKit-only instruction: Docker Engine 20.10 builds this with either builder.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+ARG VLLM_IMAGE=vllm/vllm-openai:v0.32.0
 
 FROM ${PYTHON_IMAGE} AS tools
 COPY requirements/bootstrap.lock /build/requirements/
@@ -104,3 +105,21 @@ LABEL org.opencontainers.image.title="rag-model-fetch" \
 COPY --from=model-fetch-build /opt/rag /opt/rag
 EXPOSE 8002
 ENTRYPOINT ["python", "-m", "rag_model_fetch"]
+
+# vLLM's own image with the launcher beside it. What the launcher needs (aiohttp, pydantic) vLLM has already: nothing is added to its
+# Python but two packages of a few files, and a version that is too old for them fails this build.
+FROM ${VLLM_IMAGE} AS model-server
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="rag-model-server" \
+      org.opencontainers.image.description="vLLM behind a launcher that checks, proves, watches, drains and says why it ended" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY workloads/contract/rag_contract /opt/rag-model-server/rag_contract
+COPY workloads/model_server/rag_model_server /opt/rag-model-server/rag_model_server
+ENV PYTHONPATH=/opt/rag-model-server PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+RUN python3 -c 'import rag_model_server.__main__'
+USER 10001:10001
+EXPOSE 8000 8003
+ENTRYPOINT ["python3", "-m", "rag_model_server"]

@@ -114,7 +114,7 @@ SIGNATURES: Final = (
     ),
     Signature(
         "OutOfMemory",
-        r"Cannot allocate memory|DefaultCPUAllocator: can't allocate|^MemoryError",
+        r"Cannot allocate memory|DefaultCPUAllocator: can't allocate|^MemoryError|died unexpectedly \(exit code: -9\)",
         "The container's memory does not hold the engine.",
         "Raise spec.model.vllm.resources.limits.memory.",
         "RuntimeError: [enforce fail at alloc_cpu.cpp:119] DefaultCPUAllocator: can't allocate memory: you tried to allocate",
@@ -177,7 +177,9 @@ _PREFIX = re.compile(
     r"^(\(\S+( \S+)? pid=\d+\)\s*)*((DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d \d\d:\d\d:\d\d(\.\d+)? )?(\[[\w./]+:\d+\] ?)?"
 )
 _ERROR = re.compile(r"^([\w.]+(Error|Exception|Interrupt)|fatal error|error)\b.*", re.IGNORECASE)
-_VAGUE = re.compile(r"^(RuntimeError: )?Engine core initialization failed|^RuntimeError: Engine process failed")
+_VAGUE = re.compile(
+    r"Engine core initialization failed|^RuntimeError: Engine process failed|EngineDeadError|[sS]ee (the )?stack trace .{0,20}above"
+)
 _FLAG = re.compile(r"--[A-Za-z][\w-]*")
 _COMPILED: Final = tuple((signature, re.compile(signature.pattern, re.IGNORECASE)) for signature in SIGNATURES)
 
@@ -205,7 +207,7 @@ def diagnose(log: str | Sequence[str]) -> Diagnosis | None:
 def last_error(log: str | Sequence[str]) -> str:
     """The last line that looks like an error and says something; the last line of all when there is none; else empty."""
     lines = [bare(line) for line in (log.splitlines() if isinstance(log, str) else log)]
-    found = [line for line in lines if _ERROR.match(line) and not _VAGUE.match(line)]
+    found = [line for line in lines if _ERROR.match(line) and not _VAGUE.search(line)]
     said = [line for line in lines if line]
     return quoted((found or said or [""])[-1])
 
