@@ -20,7 +20,6 @@ from ..runtime import kinds
 from ..runtime.client import Client
 from ..runtime.errors import ApiError, RuntimeFault
 from ..runtime.informer import Informer
-from ..runtime.kinds import Kind
 from ..scheduling import ClusterNodes, NodeFacts, NodeUse, PodUse, node_facts, node_use, pod_use
 
 log = logging.getLogger(__name__)
@@ -50,6 +49,7 @@ class NodeWatch:
         self._snapshot: ClusterNodes | None = None
         self._running = False
         self._allowed = False
+        self._facts: dict[str, NodeFacts] = {}
         self._use: dict[str, NodeUse] = {}
         self._stale: set[str] = set()
         self.nodes = Informer(client, kinds.NODE, trim=keep_node, on_change=self._node_changed)
@@ -79,15 +79,14 @@ class NodeWatch:
             return None
         if self._stale:
             for name in self._stale:
-                self._use[name] = node_use(pod["use"] for pod in self.pods.by_owner_key(name))
+                self._use[name] = node_use(map(use_of, self.pods.by_owner_key(name)))
             self._stale.clear()
             self._snapshot = None
         if self._snapshot is None:
-            facts: Iterable[NodeFacts] = (body["facts"] for body in self.nodes.items())
-            self._snapshot = ClusterNodes(tuple(facts), dict(self._use))
+            self._snapshot = ClusterNodes(tuple(self._facts.values()), dict(self._use))
         places = [pod["metadata"] for pod in own]
         placed = {place["name"]: self.pods.get(place["namespace"], place["name"]) for place in places}
-        mine = {name: body["use"] for name, body in placed.items() if body is not None}
+        mine = {name: use_of(body) for name, body in placed.items() if body is not None}
         return dataclasses.replace(self._snapshot, own=mine) if mine else self._snapshot
 
     def watching(self) -> Mapping[str, Informer]:
@@ -136,12 +135,18 @@ class NodeWatch:
             self._wake(everyone)
 
     def _node_changed(self, old: Json | None, new: Json | None) -> None:
-        if old is None or new is None or old["facts"] != new["facts"]:
-            self._snapshot = None
-            self._changed.set()
+        if new is None:
+            self._facts.pop(old["metadata"]["name"] if old else "", None)
+        else:
+            facts = node_facts(new)
+            if self._facts.get(facts.name) == facts:
+                return
+            self._facts[facts.name] = facts
+        self._snapshot = None
+        self._changed.set()
 
     def _pod_changed(self, old: Json | None, new: Json | None) -> None:
-        uses: list[PodUse] = [body["use"] for body in (old, new) if body is not None]
+        uses = [use_of(body) for body in (old, new) if body is not None]
         if len(uses) == 2 and uses[0] == uses[1]:
             return
         self._stale.update(use.node for use in uses)
@@ -154,25 +159,36 @@ class NodeWatch:
 
 
 def keep_node(body: Json) -> Json:
-    """Of a Node: where it is in the cache, and its facts."""
-    return _kept(kinds.NODE, body, "facts", node_facts(body))
+    """Of a Node: what `node_facts` reads, and where it is in the cache."""
+    metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
+    return {
+        "metadata": {key: metadata[key] for key in ("name", "resourceVersion", "labels") if key in metadata},
+        "spec": {key: spec[key] for key in ("taints", "unschedulable") if key in spec},
+        "status": {
+            "allocatable": status.get("allocatable") or {},
+            "conditions": [
+                {"type": c["type"], "status": c["status"]}
+                for c in status.get("conditions") or ()
+                if c["type"] == "Ready"
+            ],
+        },
+    }
 
 
 def keep_pod(body: Json) -> Json:
-    """Of a Pod of anybody: where it is in the cache, and what it takes."""
-    return _kept(kinds.POD, body, "use", pod_use(body))
+    """Of a Pod of anybody: what it takes of which node, and where it is in the cache."""
+    metadata = {key: body["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
+    return {"metadata": metadata, "use": list(pod_use(body))}
 
 
-def _kept(kind: Kind, body: Json, name: str, value: object) -> Json:
-    metadata = {"name": body["metadata"]["name"], "resourceVersion": body["metadata"]["resourceVersion"]}
-    if kind.namespaced:
-        metadata["namespace"] = body["metadata"]["namespace"]
-    return {"metadata": metadata, name: value}
+def use_of(kept: Json) -> PodUse:
+    """What `keep_pod` kept."""
+    node, namespace, taken, terminating = kept["use"]
+    return PodUse(node, namespace, tuple((name, value) for name, value in taken), terminating)
 
 
 def _node_of(pod: Json) -> str:
-    use: PodUse = pod["use"]
-    return use.node
+    return str(pod["use"][0])
 
 
 def to_wake(services: Iterable[Json], *, everyone: bool) -> Iterator[tuple[str, str]]:
