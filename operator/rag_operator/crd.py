@@ -82,7 +82,8 @@ def _structural(node: Any, definitions: Mapping[str, Json]) -> Any:
     made: Json = {}
     for key, value in node.items():
         if key == "properties":
-            made[key] = {name: _structural(field, definitions) for name, field in value.items()}
+            fields = {name: _structural(field, definitions) for name, field in value.items()}
+            made |= {key: fields} if fields else {"maxProperties": 0}  # an empty list of fields is not stored
         elif key == "additionalProperties" and isinstance(value, dict):
             made[key] = _structural(value, definitions)
         elif key == "const":

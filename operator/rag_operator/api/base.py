@@ -57,9 +57,12 @@ class Cel:
     expression: str | None = None
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        made = handler.resolve_ref_schema(handler(schema))
-        made.setdefault(VALIDATIONS, []).append(cel(self.rule, self.message, expression=self.expression))
-        return made
+        shared = handler.resolve_ref_schema(handler(schema))
+        # A copy: the definition of a part is one for all the fields that hold it, and the rule is of this field alone.
+        return {
+            **shared,
+            VALIDATIONS: [*shared.get(VALIDATIONS, ()), cel(self.rule, self.message, expression=self.expression)],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +153,12 @@ class AtLeast:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         made = {key: value for key, value in handler(schema).items() if key not in {"type", "maxLength"}}
-        shape = cel("isQuantity(string(self))", f"must be a quantity like {self.example}")
+        # One rule: what a rule over a quantity may cost counts as if it were megabytes long, and the sum is limited.
         size = cel(
-            f"!isQuantity(string(self)) || !quantity(string(self)).isLessThan(quantity({quoted(self.least)}))",
+            f"isQuantity(string(self)) && !quantity(string(self)).isLessThan(quantity({quoted(self.least)}))",
             f"must be a quantity of at least {self.least}, like {self.example}{self.hint}",
         )
-        return {**made, **_INT_OR_STRING, VALIDATIONS: [shape, size]}
+        return {**made, **_INT_OR_STRING, VALIDATIONS: [size]}
 
 
 def _quantity(value: str) -> str:

@@ -53,11 +53,11 @@ def revision(name: str) -> Json:
                 "version": "docs-v1",
                 "hash": "0123456789abcdef",
                 "collection": "default.faq.docs-v1.0123456789abcdef",
-                "identity": {"provider": "BM25", "model": "m", "normalisation": "n", "chunker": "c"},
+                "identity": {"provider": "BM25", "model": "m", "analyzer": "a", "normalisation": "n", "chunker": "c"},
                 "documents": 1,
                 "chunks": 2,
             },
-            "model": {"runtime": "Extractive", "name": "extractive", "maxSentences": 3},
+            "model": {"runtime": "Extractive", "name": "extractive", "hash": "0123456789abcdef", "maxSentences": 3},
             "retrieval": {"mode": "Sparse", "topK": 6},
         },
     }

@@ -63,7 +63,7 @@ def bounded(field: Json) -> bool:
         return "maxItems" in field
     if "additionalProperties" in field:
         return "maxProperties" in field and bounded(field["additionalProperties"])
-    return field["type"] != "object" or "properties" in field
+    return field["type"] != "object" or "properties" in field or "maxProperties" in field
 
 
 def test_every_number_of_a_service_has_bounds() -> None:
