@@ -21,6 +21,8 @@ ANNOTATION_TABLE: Final = f"{GROUP}/table"
 """On API pods: changing it makes the kubelet refresh the mounted release table at once."""
 ANNOTATION_TEMPLATE: Final = f"{GROUP}/template"
 """On Jobs: hash of what the Job was made from. A Job's template is immutable: another hash means another Job."""
+ANNOTATION_ROLL_OUT: Final = f"{GROUP}/roll-out"
+"""On a model's Deployment: how its pods are exchanged, and a hash of what that was chosen for."""
 ANNOTATION_KEY: Final = f"{GROUP}/key"
 """On pod templates that hold a generated key: changes when the key was made anew, so that everybody gets the same."""
 

@@ -12,12 +12,12 @@ from rag_contract.release_table import ModelRelease
 
 from .. import names, quantities
 from ..api import RagService, Resources, Vllm
-from ..api.model_source import CacheAccess, CacheType
 from ..observed import Observed
 from ..releases import Plan
 from ..releases.model import hosted_models
 from ..releases.model_fetch import weights_ready
-from ..scheduling import Strategy, Wish, choose
+from ..releases.roll_out import left_to, marked, pods_of, roll_out
+from ..scheduling import Strategy
 from ..settings import Settings
 from . import engine, pod
 from .model_cache import Weights, weights
@@ -36,35 +36,30 @@ PRODUCT_LABEL = "nvidia.com/gpu.product"
 def build(svc: RagService, observed: Observed, plan: Plan, settings: Settings) -> list[Json]:
     """Everything that the models of the plan need."""
     children: list[Json] = []
+    wanted, rollout = _live(svc, observed, plan.model), None
     for model in hosted_models(plan.model, plan.table.revisions):
-        live = observed.child("Deployment", names.model(svc.metadata.name, model.hash))
+        live = _live(svc, observed, model)
         children.append(service(svc, model))
         if model.hash != plan.model.hash and live is not None:
-            children.append(_as_it_runs(svc, model, live))
+            children.append(_as_it_runs(svc, model, live, rollout, wanted))
             continue
         if live is None and not weights_ready(observed, model):
             continue  # a GPU that waits for a download serves nobody
-        made = deployment(svc, model, settings, strategy(svc))
-        children.append(made)
+        made = deployment(svc, model, settings)
+        rollout = roll_out(observed, placement(svc), made["spec"]["template"], live, pods_of(observed, model.hash))
+        children.append(marked(made, placement(svc), rollout))
         if made["spec"]["replicas"] > 1:
             children.append(disruption_budget(svc, model))
     return children
 
 
+def _live(svc: RagService, observed: Observed, model: ModelRelease) -> Json | None:
+    return observed.child("Deployment", names.model(svc.metadata.name, model.hash))
+
+
 def placement(svc: RagService) -> Vllm:
     """Where and how models of ours run; the defaults when the spec no longer says it and one still serves."""
     return svc.spec.model.vllm or Vllm()
-
-
-def strategy(svc: RagService) -> Strategy:
-    """How the pods of a model are exchanged."""
-    spec = placement(svc)
-    return choose(Wish(spec.strategy.value), spec.replicas, exclusive_cache=exclusive(spec), room=None)
-
-
-def exclusive(spec: Vllm) -> bool:
-    """Whether the cache's volume can be mounted on one node alone."""
-    return spec.cache.type is CacheType.VOLUME and spec.cache.access_mode is CacheAccess.READ_WRITE_ONCE
 
 
 def service(svc: RagService, model: ModelRelease) -> Json:
@@ -92,8 +87,8 @@ def disruption_budget(svc: RagService, model: ModelRelease) -> Json:
     }
 
 
-def deployment(svc: RagService, model: ModelRelease, settings: Settings, rollout: Strategy) -> Json:
-    """The pods of one model."""
+def deployment(svc: RagService, model: ModelRelease, settings: Settings) -> Json:
+    """The pods of one model; how they are exchanged comes on top (`releases.roll_out`)."""
     spec, labels = placement(svc), names.model_selector(svc.metadata.name, model.hash)
     return {
         "apiVersion": "apps/v1",
@@ -104,7 +99,6 @@ def deployment(svc: RagService, model: ModelRelease, settings: Settings, rollout
             "revisionHistoryLimit": 3,
             "progressDeadlineSeconds": engine.times(spec).progress_deadline,
             "selector": {"matchLabels": labels},
-            "strategy": rollout.deployment(),
             "template": {
                 "metadata": {"labels": {**names.labels(svc.metadata.name, names.COMPONENT_MODEL), **labels}},
                 "spec": _pod(svc, model, settings),
@@ -113,8 +107,13 @@ def deployment(svc: RagService, model: ModelRelease, settings: Settings, rollout
     }
 
 
-def _as_it_runs(svc: RagService, model: ModelRelease, live: Json) -> Json:
-    replicas = 0 if svc.spec.suspend else live["spec"].get("replicas", 1) or placement(svc).replicas
+def _as_it_runs(
+    svc: RagService, model: ModelRelease, live: Json, rollout: Strategy | None, wanted: Json | None
+) -> Json:
+    """A former model, with what the roll-out of the wanted one leaves to it."""
+    replicas = live["spec"].get("replicas", 1) or placement(svc).replicas
+    if rollout is not None:
+        replicas = left_to(replicas, rollout, placement(svc), wanted)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
