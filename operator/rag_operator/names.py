@@ -26,6 +26,12 @@ ANNOTATION_ROLL_OUT: Final = f"{GROUP}/roll-out"
 ANNOTATION_KEY: Final = f"{GROUP}/key"
 """On pod templates that hold a generated key: changes when the key was made anew, so that everybody gets the same."""
 
+EVICTION_HINTS: Final = {
+    "karpenter.sh/do-not-disrupt": "true",
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+}
+"""On pods that load a model: asks node autoscalers to leave them where they are."""
+
 COMPONENT_API: Final = "api"
 COMPONENT_QDRANT: Final = "qdrant"
 COMPONENT_INDEX: Final = "index"
@@ -40,6 +46,7 @@ COMPONENT_KEYS: Final = "keys"
 
 PORT_HTTP: Final = "http"
 PORT_GRPC: Final = "grpc"
+PORT_PROBES: Final = "probes"
 QDRANT_HTTP_PORT: Final = 6333
 QDRANT_GRPC_PORT: Final = 6334
 QDRANT_PEER_PORT: Final = 6335

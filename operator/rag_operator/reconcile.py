@@ -16,6 +16,7 @@ from rag_contract.model_fetch import FetchProgress
 from . import names, resources, status
 from .api import RagService
 from .checks import first_problem
+from .checks_model import model_problem
 from .observed import Json, Observed, Pod, PodAnswer, Refusal, Unreadable, component_of, key_of
 from .releases import Plan, make_plan, rebuilt_otherwise
 from .resources.retention import Age, due_again
@@ -65,6 +66,9 @@ class Cluster(Protocol):
     async def touch(self, pod: Pod, mark: str) -> None:
         """Make the kubelet refresh the volumes of this pod at once, by an annotation that says `mark`."""
 
+    async def annotate(self, pod: Pod, annotations: Mapping[str, str | None]) -> None:
+        """Set annotations of this pod; None removes one."""
+
     def status_due(self, body: Json, desired: Json) -> float:
         """Seconds until this status should be written; 0 for now."""
 
@@ -88,7 +92,7 @@ async def reconcile(key: Key, cluster: Cluster, settings: Settings, clock: Clock
         await _report(cluster, observed.body, status.of_unreadable(observed, now), now)
         return None
     plan = make_plan(observed)
-    problem = first_problem(plan)
+    problem = first_problem(plan) or model_problem(observed.service, plan, settings)
     refusals: list[Refusal] = []
     if problem is not None:
         plan = plan.held()
@@ -104,6 +108,8 @@ async def reconcile(key: Key, cluster: Cluster, settings: Settings, clock: Clock
         gone = [*resources.unwanted(observed, plan, built, age), *resources.stuck_pods(observed)]
         refusals += await _prune(gone, cluster)
         _forget_missing_secrets(observed, answers, now, cluster)
+    for pod, hints in status.eviction_hints(observed):
+        await cluster.annotate(pod, hints)
     fetches = await cluster.fetching(observed.pods_of(names.COMPONENT_MODEL_FETCH))
     facts = status.Facts(observed, plan, problem, tuple(refusals), answers, now, fetches)
     reported = status.compute(facts)

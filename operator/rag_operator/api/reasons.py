@@ -14,6 +14,9 @@ class Reason(StrEnum):
     VectorStoreServing = "VectorStoreServing"
     IndexVerified = "IndexVerified"
     ExtractiveServing = "ExtractiveServing"
+    ModelServing = "ModelServing"
+    ExternalServing = "ExternalServing"
+    ModelDisabled = "ModelDisabled"
     Settled = "Settled"
     NotSuspended = "NotSuspended"
     NotDegraded = "NotDegraded"
@@ -71,6 +74,28 @@ class Reason(StrEnum):
     ModelNotFound = "ModelNotFound"
     ModelCacheFull = "ModelCacheFull"
     ModelDownloadFailed = "ModelDownloadFailed"
+
+    # The model server.
+    EngineNotSupported = "EngineNotSupported"
+    InvalidEngineArgument = "InvalidEngineArgument"
+    RemoteCodeForbidden = "RemoteCodeForbidden"
+    RuntimeClassForbidden = "RuntimeClassForbidden"
+    ContextTooShort = "ContextTooShort"
+    ModelUnreachable = "ModelUnreachable"
+    GpuNotVisible = "GpuNotVisible"
+    UnsupportedDriver = "UnsupportedDriver"
+    UnsupportedGpu = "UnsupportedGpu"
+    GpuOutOfMemory = "GpuOutOfMemory"
+    SharedMemoryTooSmall = "SharedMemoryTooSmall"
+    CacheFull = "CacheFull"
+    WeightsMissing = "WeightsMissing"
+    UnsupportedModel = "UnsupportedModel"
+    RemoteCodeRefused = "RemoteCodeRefused"
+    UnsupportedQuantization = "UnsupportedQuantization"
+    ContextTooLong = "ContextTooLong"
+    LoadDeadlineExceeded = "LoadDeadlineExceeded"
+    EngineStalled = "EngineStalled"
+    EngineCrashed = "EngineCrashed"
 
     # The running programs.
     ApiUnreachable = "ApiUnreachable"
@@ -162,6 +187,29 @@ REMEDIES: dict[Reason, str] = {
     Reason.ModelNotFound: "Correct spec.model.name, spec.model.revision or spec.model.vllm.source, as the message says.",
     Reason.ModelCacheFull: "Raise spec.model.vllm.cache.size to what the message says.",
     Reason.ModelDownloadFailed: "Check that the namespace may reach the model's source; the message says what it answered.",
+    Reason.ModelServing: _NOTHING,
+    Reason.ExternalServing: _NOTHING,
+    Reason.ModelDisabled: "Set spec.model.enabled to true to ask the model again.",
+    Reason.EngineNotSupported: "Name an image of vLLM 0.18 or newer in spec.model.vllm.image.",
+    Reason.InvalidEngineArgument: "Correct spec.model.vllm.args as the message says.",
+    Reason.RemoteCodeForbidden: "Choose a model that needs no code of its own, or have the operator's setting changed.",
+    Reason.RuntimeClassForbidden: "Choose one of the runtime classes that the message lists, or none.",
+    Reason.ContextTooShort: "Raise spec.model.vllm.maxModelTokens, or shorten the prompt or the chunks.",
+    Reason.ModelUnreachable: "Check url, key and network of the model server that the message names.",
+    Reason.GpuNotVisible: "Check spec.model.vllm.gpu, the runtime class, and that the device plugin runs on the node.",
+    Reason.UnsupportedDriver: "Update the node's driver, or set spec.model.vllm.image to a vLLM image built for its CUDA.",
+    Reason.UnsupportedGpu: "Choose a newer card in spec.model.vllm.gpu.product, or write --dtype=half into spec.model.vllm.args.",
+    Reason.GpuOutOfMemory: "Use more GPU memory (spec.model.vllm.gpu), a smaller model, or a lower spec.model.vllm.maxModelTokens.",
+    Reason.SharedMemoryTooSmall: "Raise spec.model.vllm.sharedMemory, and the memory limit with it.",
+    Reason.CacheFull: "Raise spec.model.vllm.cache.size.",
+    Reason.WeightsMissing: "Check spec.model.name, spec.model.revision and spec.model.vllm.source.",
+    Reason.UnsupportedModel: "Set spec.model.vllm.image to a newer vLLM, or choose another model.",
+    Reason.RemoteCodeRefused: "Read the model's code; then set spec.model.vllm.trustRemoteCode, or choose another model.",
+    Reason.UnsupportedQuantization: "Leave --quantization out of spec.model.vllm.args, or choose other weights.",
+    Reason.ContextTooLong: "Lower spec.model.vllm.maxModelTokens to what the message names.",
+    Reason.LoadDeadlineExceeded: "Raise spec.model.vllm.loadDeadlineSeconds, or look in the log at what takes so long.",
+    Reason.EngineStalled: "Read the log of the pod that the message names; the engine is started anew by itself.",
+    Reason.EngineCrashed: "Read the log of the pod that the message names (kubectl logs --previous).",
     Reason.ApiUnreachable: "Check that the operator may reach the API pods (NetworkPolicy, network).",
     Reason.RevisionMismatch: "Wait; when it stays, the message names the pod and what it serves instead.",
     Reason.VectorStoreUnreachable: "Check spec.vectorStore.external.url, and that the namespace may reach it.",

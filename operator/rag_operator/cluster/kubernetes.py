@@ -142,8 +142,12 @@ class KubernetesCluster:
 
     async def touch(self, pod: Pod, mark: str) -> None:
         """Change an annotation, whereupon the kubelet refreshes the pod's mounted volumes at once."""
+        await self.annotate(pod, {names.ANNOTATION_TABLE: mark})
+
+    async def annotate(self, pod: Pod, annotations: Mapping[str, str | None]) -> None:
+        """Set annotations of this very pod; None removes one."""
         metadata = pod.raw["metadata"]
-        patch: dict[str, Any] = {"metadata": {"uid": pod.uid, "annotations": {names.ANNOTATION_TABLE: mark}}}
+        patch: dict[str, Any] = {"metadata": {"uid": pod.uid, "annotations": dict(annotations)}}
         try:
             body = await self._client.merge_patch(kinds.POD, metadata["namespace"], pod.name, patch)
         except ApiError as error:

@@ -2,15 +2,17 @@
 
 Times follow from two fields, L = loadDeadlineSeconds and D = drainSeconds:
 
-    engine gives up loading (L) < startup probe ends (L + 60) < roll-out counts as stuck (+ pull + the old pod's grace)
+    engine gives up loading (L) < its launcher does (L + 30) < startup probe ends (L + 60) < roll-out counts as stuck
     pre-stop sleep + --shutdown-timeout (D) + 5 < termination grace
 
 So the engine itself says why it did not load, before the kubelet ends it; and SIGTERM ends no answer that D leaves time for.
+A roll-out counts as stuck when pulling the image, draining the old pod and loading together have taken too long.
 """
 
 import math
 from typing import Final, NamedTuple
 
+from rag_contract.model_server import ModelServerEnvironment
 from rag_contract.release_table import ModelRelease
 
 from .. import names
@@ -18,6 +20,7 @@ from ..api import Vllm
 from . import pod
 
 STARTUP_PERIOD_SECONDS: Final = 5
+LAUNCHER_MARGIN_SECONDS: Final = 30
 STARTUP_MARGIN_SECONDS: Final = 60
 PULL_SECONDS: Final = 1800
 """An image of ten gigabytes over a slow line: outside the load deadline, inside the roll-out's."""
@@ -25,6 +28,8 @@ TEARDOWN_SECONDS: Final = 10
 """After the last answer the engine ends its workers and frees its GPUs."""
 HANG_PERIOD_SECONDS, HANG_FAILURES = 10, 12
 """A busy engine answers slowly: only two minutes of silence count as a hang."""
+STALLED_FAILURES: Final = 3
+"""The launcher counts by itself for how long the engine has made no step, and answers at once."""
 
 CACHE_PATH: Final = "/var/cache/rag-model"
 SHARED_MEMORY_PATH: Final = "/dev/shm"  # noqa: S108 - where NCCL looks for it
@@ -35,6 +40,7 @@ class Times(NamedTuple):
     """All times of a model server's pod, in seconds."""
 
     engine_ready: int
+    launcher_ready: int
     startup_failures: int
     progress_deadline: int
     shutdown: int
@@ -53,6 +59,7 @@ def times(spec: Vllm) -> Times:
     grace = pod.PRE_STOP_SECONDS + spec.drain_seconds + TEARDOWN_SECONDS
     return Times(
         engine_ready=spec.load_deadline_seconds,
+        launcher_ready=spec.load_deadline_seconds + LAUNCHER_MARGIN_SECONDS,
         startup_failures=failures,
         progress_deadline=failures * STARTUP_PERIOD_SECONDS + PULL_SECONDS + grace,
         shutdown=spec.drain_seconds,
@@ -107,3 +114,15 @@ def environment(spec: Vllm) -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
+
+
+def launcher(model: ModelRelease, spec: Vllm) -> ModelServerEnvironment:
+    """What the launcher is told; the engine's arguments are the container's."""
+    claimed = model.engine.gpus if model.engine is not None else 0
+    return ModelServerEnvironment(
+        served_name=names.SERVED_MODEL,
+        gpus=claimed,
+        engine_port=names.MODEL_PORT,
+        load_deadline_seconds=times(spec).launcher_ready,
+        drain_seconds=times(spec).shutdown,
+    )

@@ -8,6 +8,7 @@ for the new model, and must not roll the pods that answer.
 
 from typing import Any
 
+from rag_contract.model_server import HEALTH_PATH, LAUNCHER_PORT, READY_PATH
 from rag_contract.release_table import ModelRelease
 
 from .. import names, quantities
@@ -144,7 +145,9 @@ def _pod(svc: RagService, model: ModelRelease, settings: Settings) -> Json:
 
 def _container(model: ModelRelease, spec: Vllm, settings: Settings, found: Weights) -> Json:
     image = model.engine.image if model.engine is not None else None
-    stock = model.engine is not None and not model.engine.launcher
+    launched = _launched(model)
+    environment = engine.environment(spec) | (engine.launcher(model, spec).to_env() if launched else {})
+    ports = [pod.port(names.PORT_HTTP, names.MODEL_PORT)]
     shared = _shared_memory(spec)
     mounts = [
         *found.mounts,
@@ -155,29 +158,47 @@ def _container(model: ModelRelease, spec: Vllm, settings: Settings, found: Weigh
         "model",
         image or settings.model_image,
         spec.resources,
-        **({"command": ["vllm", "serve"]} if stock else {}),
+        **({} if launched else {"command": ["vllm", "serve"]}),
         args=engine.arguments(model, spec, found.folder),
-        env=[*pod.variables(engine.environment(spec)), *found.variables],
-        ports=[pod.port(names.PORT_HTTP, names.MODEL_PORT)],
+        env=[*pod.variables(environment), *found.variables],
+        ports=[*ports, pod.port(names.PORT_PROBES, LAUNCHER_PORT)] if launched else ports,
         volumeMounts=mounts,
         lifecycle={"preStop": {"sleep": {"seconds": pod.PRE_STOP_SECONDS}}},
-        **_probes(spec),
+        **_probes(model, spec),
     )
     return {**made, "resources": _resources(spec, spec.resources, shared)}
 
 
-def _probes(spec: Vllm) -> Json:
-    """A hung engine is ended without draining: nothing would come of it."""
-    startup = pod.http_probe(
-        "/health", period=engine.STARTUP_PERIOD_SECONDS, failures=engine.times(spec).startup_failures, timeout=5
-    )
-    hang = pod.http_probe("/health", period=engine.HANG_PERIOD_SECONDS, failures=engine.HANG_FAILURES, timeout=10)
+def _probes(model: ModelRelease, spec: Vllm) -> Json:
+    """Of the launcher where there is one: it is ready after a real answer, and counts the steps of a busy engine.
+
+    A hung engine is ended without draining: nothing would come of it.
+    """
+    launched = _launched(model)
+    ready, failures = (READY_PATH, engine.STALLED_FAILURES) if launched else (HEALTH_PATH, engine.HANG_FAILURES)
+    budget = engine.times(spec).startup_failures
+    startup = _probe(launched, ready, period=engine.STARTUP_PERIOD_SECONDS, failures=budget, timeout=5)
+    hang = _probe(launched, HEALTH_PATH, period=engine.HANG_PERIOD_SECONDS, failures=failures, timeout=10)
     brief = {"terminationGracePeriodSeconds": pod.PRE_STOP_SECONDS + engine.TEARDOWN_SECONDS}
     return {
         "startupProbe": {**startup, **brief},
-        "readinessProbe": pod.http_probe("/health", period=5, failures=3, timeout=5),
+        "readinessProbe": _probe(launched, ready, period=5, failures=3, timeout=5),
         "livenessProbe": {**hang, **brief},
     }
+
+
+def _probe(launched: bool, path: str, *, period: int, failures: int, timeout: int) -> Json:
+    return pod.http_probe(
+        path,
+        port=names.PORT_PROBES if launched else names.PORT_HTTP,
+        period=period,
+        failures=failures,
+        timeout=timeout,
+    )
+
+
+def _launched(model: ModelRelease) -> bool:
+    return model.engine is not None and model.engine.launcher
 
 
 def _resources(spec: Vllm, resources: Resources, shared: str | None) -> Json:

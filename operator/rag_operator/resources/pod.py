@@ -68,10 +68,10 @@ def port(name: str, number: int) -> Json:
     return {"name": name, "containerPort": number, "protocol": "TCP"}
 
 
-def http_probe(path: str, *, period: int, failures: int, timeout: int = 2) -> Json:
-    """A probe of the pod's HTTP port; seconds."""
+def http_probe(path: str, *, period: int, failures: int, timeout: int = 2, port: str = names.PORT_HTTP) -> Json:
+    """A probe of one of the pod's named ports; seconds."""
     return {
-        "httpGet": {"path": path, "port": names.PORT_HTTP, "scheme": "HTTP"},
+        "httpGet": {"path": path, "port": port, "scheme": "HTTP"},
         "periodSeconds": period,
         "failureThreshold": failures,
         "timeoutSeconds": timeout,

@@ -14,7 +14,7 @@ from ..faults import short
 from ..observed import Json, Unreadable
 from .columns import columns
 from .facts import FALSE, TRUE, UNKNOWN, Facts, Verdict
-from .follow_up import look_again, missing_collection, secret_reported_missing, touch_mark, transitions
+from .follow_up import eviction_hints, look_again, missing_collection, secret_reported_missing, touch_mark, transitions
 from .model_fetch import fetch_status
 from .rollup import PARTS, degraded, progressing, ready
 from .stack import suspended
@@ -23,6 +23,7 @@ __all__ = [
     "Facts",
     "Verdict",
     "compute",
+    "eviction_hints",
     "look_again",
     "missing_collection",
     "of_bug",

@@ -82,6 +82,7 @@ UNDER_WAY = frozenset(
         Reason.ApiStarting,
         Reason.IndexBuilding,
         Reason.ModelFetching,
+        Reason.ModelLoading,
         Reason.WaitingForIndex,
         Reason.WaitingForApi,
         Reason.TableRefreshing,

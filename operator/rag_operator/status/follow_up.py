@@ -49,6 +49,17 @@ def touch_mark(pod: Pod, answer: PodAnswer | None, table: str, now: datetime) ->
 KEYS_SECONDS = 5.0
 
 
+def eviction_hints(observed: Observed) -> Iterable[tuple[Pod, Mapping[str, str | None]]]:
+    """Annotations to change on model pods: node autoscalers leave a pod alone while it loads for minutes, and only then.
+
+    They are on pods, never in the template: there each change would be a roll-out.
+    """
+    for pod in observed.pods_of(names.COMPONENT_MODEL):
+        wanted = {key: None if pod.ready or pod.ended else value for key, value in names.EVICTION_HINTS.items()}
+        if any(pod.annotations.get(key) != value for key, value in wanted.items()):
+            yield pod, wanted
+
+
 def transitions(before: Json, after: Json) -> Iterable[tuple[str, str, str]]:
     """Events (type, reason, message) of what happened between two statuses: failures, recoveries, new revisions."""
     old = {c["type"]: c for c in before.get("conditions") or ()}

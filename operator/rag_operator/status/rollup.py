@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 
 from ..api import Reason
 from .facts import FALSE, TRUE, UNDER_WAY, UNKNOWN, Facts, Verdict, is_suspended
+from .model import model_ready
 from .release import index_ready, release_settled
-from .stack import api_ready, model_ready, spec_valid, vector_store_ready
+from .stack import api_ready, spec_valid, vector_store_ready
 
 PARTS: tuple[tuple[str, Callable[[Facts], Verdict]], ...] = (
     ("SpecValid", spec_valid),

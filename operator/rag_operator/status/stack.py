@@ -5,7 +5,6 @@ from ..api import Reason
 from ..faults import Fault, claim_fault, controller_fault, growth_fault, held_fault
 from ..observed import Json
 from .facts import FALSE, KEY_REFUSED, TRUE, UNKNOWN, Facts, Verdict, fault_verdict, is_suspended, ratio
-from .model_fetch import model_fetched
 
 
 def spec_valid(facts: Facts) -> Verdict:
@@ -74,17 +73,6 @@ def _external_store(facts: Facts) -> Verdict:
     if any(answer.models is not None and not answer.checks for answer in facts.answers.values()):
         return Verdict(TRUE, Reason.VectorStoreServing, "The API pods reach the external vector store.")
     return Verdict(UNKNOWN, Reason.WaitingForApi, "No API pod could be asked about the external vector store yet.")
-
-
-def model_ready(facts: Facts) -> Verdict:
-    """Is there something that turns sources into answers?"""
-    if facts.suspended:
-        return is_suspended()
-    missing = model_fetched(facts)
-    if missing is not None:
-        return missing
-    message = "The extractive runtime is part of the API: no model server is needed."
-    return Verdict(TRUE, Reason.ExtractiveServing, message)
 
 
 def api_ready(facts: Facts) -> Verdict:

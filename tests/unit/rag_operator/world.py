@@ -183,6 +183,12 @@ class World:
         self._write("touch", {"kind": "Pod", "metadata": {"name": pod.name}})
         self.pods[pod.name]["metadata"].setdefault("annotations", {})[names.ANNOTATION_TABLE] = table_hash
 
+    async def annotate(self, pod: Pod, annotations: Mapping[str, str | None]) -> None:
+        self._write("annotate", {"kind": "Pod", "metadata": {"name": pod.name}})
+        held = self.pods[pod.name]["metadata"].setdefault("annotations", {})
+        for key, value in annotations.items():
+            held.pop(key, None) if value is None else held.update({key: value})
+
     def status_due(self, body: Json, desired: Json) -> float:
         return 0.0
 
@@ -283,7 +289,8 @@ class World:
 
     def _pods_of(self, obj: Json, count: int) -> None:
         component = component_of(obj)
-        self.pods = {name: pod for name, pod in self.pods.items() if component_of(pod) != component}
+        mine = f"{obj['metadata']['name']}-"
+        self.pods = {name: pod for name, pod in self.pods.items() if not name.startswith(mine)}
         for number in range(count):
             pod = running_pod(f"{obj['metadata']['name']}-{number}", component)
             pod["metadata"]["labels"] |= obj["spec"]["template"]["metadata"]["labels"]

@@ -1,0 +1,124 @@
+"""Condition ModelReady: does something turn sources into answers, and if not, what keeps it from it?
+
+Extractive   part of the API: always
+External     not ours to look at: the API pods say whether they reach it
+VLLM         weights there? Deployment rolled out? and what do its pods, or the log of an engine that ended, say?
+"""
+
+import re
+
+from rag_contract.release_table import ModelRelease
+
+from .. import names
+from ..api import Reason
+from ..api.engine import RECORDED_VERSION, unknown_flags
+from ..faults import Fault, controller_fault, held_fault
+from ..faults.engine import engine_fault
+from ..observed import Json, Pod
+from .facts import FALSE, TRUE, UNKNOWN, Facts, Verdict, fault_verdict, is_suspended, ratio
+from .model_fetch import model_fetched
+from .stack import deployment_settled
+
+_COMMIT = re.compile(r"^[0-9a-f]{40}$")
+
+
+def model_ready(facts: Facts) -> Verdict:
+    """Is there something that turns sources into answers?"""
+    if facts.suspended:
+        return is_suspended()
+    model = facts.plan.model
+    if model.runtime == "Extractive":
+        message = "The extractive runtime is part of the API: no model server is needed."
+        return Verdict(TRUE, Reason.ExtractiveServing, message)
+    if not facts.observed.service.spec.model.enabled:
+        return Verdict(TRUE, Reason.ModelDisabled, "spec.model.enabled is false: the model is not asked.")
+    return _external(facts, model) if model.runtime == "External" else _hosted(facts, model)
+
+
+def _external(facts: Facts, model: ModelRelease) -> Verdict:
+    """Only pods that serve this very model can tell."""
+    said = facts.failing("model")
+    if said is not None:
+        return Verdict(
+            FALSE, Reason.ModelUnreachable, f"{said} Correct spec.model.external, or let the API pods reach it."
+        )
+    where = model.endpoints[0].url
+    if _serves(facts, model):
+        return Verdict(TRUE, Reason.ExternalServing, f'The API pods ask "{model.name}" at {where}.')
+    return Verdict(UNKNOWN, Reason.WaitingForApi, f"No API pod could be asked about the model at {where} yet.")
+
+
+def _serves(facts: Facts, model: ModelRelease) -> bool:
+    """Whether an API pod that is ready says that it serves this model."""
+    return any(
+        revision.model.hash == model.hash
+        for pod in facts.api_pods
+        if pod.ready and (answer := facts.answers.get(pod.name)) is not None and answer.models is not None
+        for revision in answer.models.revisions
+    )
+
+
+def _hosted(facts: Facts, model: ModelRelease) -> Verdict:
+    body = facts.observed.child("Deployment", names.model(facts.name, model.hash))
+    refused = facts.refusal(names.COMPONENT_MODEL)
+    if refused is not None:
+        return fault_verdict(refused)
+    if body is None:
+        message = f'The server of the model "{model.name}" has not been created yet.'
+        return model_fetched(facts) or Verdict(FALSE, Reason.ModelLoading, message)
+    if body["spec"].get("replicas") == 0:
+        message = "spec.model.vllm.replicas is 0: no pod runs the model. Raise it to serve."
+        return Verdict(FALSE, Reason.ScaledToZero, message)
+    return _loaded(facts, model, body) if deployment_settled(body) else _loading(facts, model, body)
+
+
+def _loading(facts: Facts, model: ModelRelease, body: Json) -> Verdict:
+    fault = _fault(facts, body, model_pods(facts, model))
+    if fault is not None:
+        return fault_verdict(fault)
+    return Verdict(FALSE, Reason.ModelLoading, f'{ratio(body)} pods have loaded the model "{model.name}".')
+
+
+def _loaded(facts: Facts, model: ModelRelease, body: Json) -> Verdict:
+    said = facts.failing("model") if _serves(facts, model) else None
+    if said is not None:
+        name = names.model(facts.name, model.hash)
+        return Verdict(FALSE, Reason.ModelUnreachable, f"{said} The API pods must be able to reach Service {name}.")
+    hints = " ".join(_hints(model))
+    message = f'{ratio(body)} pods have loaded the model "{model.name}".'
+    return Verdict(TRUE, Reason.ModelServing, f"{message} {hints}".strip())
+
+
+def _fault(facts: Facts, body: Json, pods: list[Pod]) -> Fault | None:
+    """What the engine says, then what keeps its pods from running."""
+    return (
+        controller_fault(body, facts.observed.notices)
+        or engine_fault(pods)
+        or facts.pod_fault(pods)
+        or (facts.probe_fault(pods) if any(_started(pod) for pod in pods) else None)
+        or held_fault(body)
+    )
+
+
+def model_pods(facts: Facts, model: ModelRelease) -> list[Pod]:
+    """Pods of this model that run or will."""
+    pods = facts.observed.pods_of(names.COMPONENT_MODEL)
+    return [pod for pod in pods if pod.labels.get(names.LABEL_MODEL) == model.hash[:8] and not pod.ended]
+
+
+def _started(pod: Pod) -> bool:
+    """Its startup probe has succeeded: from then on a failing probe is a fault, before it is a model that loads."""
+    statuses = (pod.raw.get("status") or {}).get("containerStatuses") or ()
+    return any(container.get("started") for container in statuses)
+
+
+def _hints(model: ModelRelease) -> list[str]:
+    """What will do for now, but not for good."""
+    hints = []
+    unknown = unknown_flags(model.engine.arguments) if model.engine is not None else []
+    if unknown:
+        version = ".".join(map(str, RECORDED_VERSION))
+        hints.append(f"vLLM {version} does not know {', '.join(unknown)} of spec.model.vllm.args.")
+    if model.revision is None or not _COMMIT.match(model.revision):
+        hints.append("Its files may change under it: pin spec.model.revision to a commit (40 hex digits).")
+    return hints
