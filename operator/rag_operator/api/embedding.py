@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from .base import Cel, Part, SecretKeyReference, cel, ruled
+from .base import Part, SecretKeyReference, cel, ruled
 from .model import ModelName, ModelRevision
 from .vector_store import Url
 
@@ -44,13 +44,7 @@ class ExternalEmbedding(Part):
     distance: Distance = Field(
         default=Distance.COSINE, description="How vectors are compared: as the model was trained for."
     )
-    api_key_secret_ref: (
-        Annotated[
-            SecretKeyReference,
-            Cel("self.name.size() + self.key.size() < 128", "name and key of the Secret must be shorter: 127 together"),
-        ]
-        | None
-    ) = Field(
+    api_key_secret_ref: SecretKeyReference | None = Field(
         default=None,
         description="Secret with the key that the server demands as a bearer token, from the index Job and the API.",
     )

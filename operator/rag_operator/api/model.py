@@ -345,13 +345,9 @@ class ExternalModel(Part):
     url: Url = Field(description="Its address up to before /v1, like https://models.example.com, without credentials.")
     model: ModelName = Field(description="The name by which it knows the model.")
     protocol: ModelProtocol = Field(default=ModelProtocol.OPENAI, description="OpenAI: /v1/chat/completions.")
-    api_key_secret_ref: (
-        Annotated[
-            SecretKeyReference,
-            Cel("self.name.size() + self.key.size() < 128", "name and key of the Secret must be shorter: 127 together"),
-        ]
-        | None
-    ) = Field(default=None, description="Secret with the key that the server demands as a bearer token.")
+    api_key_secret_ref: SecretKeyReference | None = Field(
+        default=None, description="Secret with the key that the server demands as a bearer token."
+    )
 
 
 class ExtractiveFallback(Part):

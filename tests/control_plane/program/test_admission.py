@@ -137,7 +137,20 @@ BAD: list[tuple[str, str, Change, str]] = [
                 {"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
             )
         ),
-        "volumes are ConfigMaps",
+        "what is projected are Secrets",
+    ),
+    (
+        "a projected token among Secrets",
+        "Deployment",
+        pod(
+            lambda s: s["volumes"].append(
+                {
+                    "name": "t",
+                    "projected": {"sources": [{"secret": {"name": "keys"}}, {"serviceAccountToken": {"path": "token"}}]},
+                }
+            )
+        ),
+        "what is projected are Secrets",
     ),
     ("root allowed", "Deployment", of_pod(runAsNonRoot=False), "the pod is not root"),
     ("the user 0", "StatefulSet", of_pod(runAsUser=0), "the pod is not root"),
