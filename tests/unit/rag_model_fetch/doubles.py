@@ -91,10 +91,11 @@ class Server:
         if asked and start >= len(body):
             answer(request, 416, b"", headers)
             return
-        request.send_response(206 if start else 200)
+        ranged = bool(asked) and not self.faults.ignore_ranges
+        request.send_response(206 if ranged else 200)
         for name, value in headers.items():
             request.send_header(name, value)
-        if start:
+        if ranged:
             request.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         request.send_header("Content-Length", str(len(body) - start))
         request.end_headers()

@@ -1,6 +1,5 @@
 """Weights from a bucket that speaks S3: all objects below a prefix."""
 
-import errno
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -14,10 +13,12 @@ from .errors import FetchFailure, Transient
 from .sources import Listing, Part, RemoteFile
 
 if TYPE_CHECKING:
+    from obstore import GetOptions
     from obstore.store import S3Config
 
 CHUNK = 1 << 20
 DEFAULT_REGION = "us-east-1"
+STATUS = re.compile(r"status code: (\d{3})")
 URL = re.compile(r"s3://(?P<bucket>[^/]+)(/(?P<prefix>.*?))?/?")
 
 
@@ -70,10 +71,11 @@ class Bucket:
 
     async def append(self, file: RemoteFile, revision: str, part: Part) -> None:
         """The rest of the object, as long as it is still the one that was listed."""
+        options: GetOptions = {"if_match": file.version}
+        if part.size:
+            options["range"] = {"offset": part.size}
         try:
-            answer = await obstore.get_async(
-                self._store, file.path, options={"range": {"offset": part.size}, "if_match": file.version}
-            )
+            answer = await obstore.get_async(self._store, file.path, options=options)
             async for chunk in answer.stream(CHUNK):
                 part.write(memoryview(chunk))
         except PreconditionError as error:
@@ -84,12 +86,16 @@ class Bucket:
             raise self._explained(error) from error
 
     def _explained(self, error: BaseError | OSError) -> FetchFailure | Transient:
-        if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        status = _status(error)
+        if status in {401, 403}:
             return FetchFailure("ModelDownloadUnauthorized", self._refused())
-        if isinstance(error, FileNotFoundError) or getattr(error, "errno", None) == errno.ENOENT:
+        if status == 404:
             message = f'The store has no "{self._url}": correct spec.model.vllm.source.s3.'
             return FetchFailure("ModelNotFound", message)
-        return Transient(_first_line(error))
+        if status in {301, 307, 400}:
+            message = f'The store answers {status} for "{self._url}": correct region and endpoint in spec.model.vllm.source.s3.'
+            return FetchFailure("ModelDownloadFailed", message, retryable=True)
+        return Transient(f"HTTP {status}" if status is not None else _first_line(error))
 
     def _refused(self) -> str:
         if self._secret is None:
@@ -110,6 +116,16 @@ def _keys(credentials: Mapping[str, str]) -> "S3Config":
     if session:
         return {"access_key_id": access, "secret_access_key": secret, "session_token": session}
     return {"access_key_id": access, "secret_access_key": secret}
+
+
+def _status(error: BaseError | OSError) -> int | None:
+    """The HTTP status. Of a listing the library tells it in its words alone."""
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        return 403
+    if isinstance(error, FileNotFoundError):
+        return 404
+    found = STATUS.search(_first_line(error))
+    return int(found[1]) if found else None
 
 
 def _first_line(error: BaseException) -> str:
