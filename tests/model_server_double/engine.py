@@ -1,0 +1,61 @@
+"""The double's engine: words instead of tokens, at a steady pace, one counted step each."""
+
+import asyncio
+import itertools
+import re
+from collections.abc import AsyncIterator
+
+from .figures import Figures
+from .switches import Switches
+
+
+def tokens(text: str) -> list[str]:
+    """Words with the space before them."""
+    return re.findall(r"\s*\S+", text)
+
+
+class Refused(Exception):
+    """The engine takes no new requests: it drains."""
+
+
+class Engine:
+    """`draining` is set once. Requests in flight go on then."""
+
+    def __init__(self, switches: Switches, figures: Figures) -> None:
+        self._switches = switches
+        self.figures = figures
+        self.draining = False
+
+    async def generate(
+        self, prompt: str, limit: int, *, endless: bool = False
+    ) -> AsyncIterator[tuple[str, str | None]]:
+        """Pieces of the answer; the last has the finish reason. Closed early, it counts as aborted, as in vLLM."""
+        if self.draining:
+            raise Refused
+        answer = tokens(self._switches.answer)
+        pieces = list(itertools.islice(itertools.cycle(answer) if endless else answer, limit))
+        ended_by = "length" if endless or len(answer) > len(pieces) else "stop"
+        self.figures.running += 1
+        self.figures.prompt_tokens += len(tokens(prompt))
+        finish = "abort"
+        try:
+            for number, piece in enumerate(pieces, start=1):
+                await self._step()
+                self.figures.generated_tokens += 1
+                last = number == len(pieces)
+                finish = ended_by if last else finish
+                yield piece, ended_by if last else None
+        finally:
+            self.figures.running -= 1
+            self.figures.finished[finish] += 1
+
+    async def _step(self) -> None:
+        while self._switches.hang:  # noqa: ASYNC110 - a switch is a plain value
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(self._switches.token_seconds)
+        self.figures.steps += 1
+
+    async def idle(self) -> None:
+        """Returns when nothing is in flight."""
+        while self.figures.running:  # noqa: ASYNC110 - a figure is a plain value
+            await asyncio.sleep(0.01)
