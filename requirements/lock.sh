@@ -6,7 +6,7 @@ case "${UV:=uv}" in */*) UV=$(cd "$(dirname "$UV")" && pwd)/$(basename "$UV") ;;
 compile() { # output, inputs...
     out=$1; shift
     "$UV" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
-        --no-emit-package rag-contract --no-emit-package rag-api --no-emit-package rag-indexer --no-emit-package rag-model-fetch --no-emit-package rag-operator \
+        --no-emit-package rag-contract --no-emit-package rag-api --no-emit-package rag-indexer --no-emit-package rag-model-fetch --no-emit-package rag-model-server --no-emit-package rag-operator \
         --override requirements/overrides.in --no-emit-package hf-xet \
         --output-file "requirements/$out.lock" "$@"
     echo "requirements/$out.lock"
@@ -21,3 +21,9 @@ compile bootstrap requirements/bootstrap.in --constraint requirements/dev.lock
 (cd tests/qdrant_standin && "$UV" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
     --no-header -c ../../requirements/dev.lock --output-file requirements.lock requirements.in)
 echo tests/qdrant_standin/requirements.lock
+(cd tests/model_server_double && "$UV" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+    --no-header -c ../../requirements/dev.lock --output-file requirements.lock requirements.in)
+echo tests/model_server_double/requirements.lock
+(cd tests/vllm && "$UV" pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+    --no-header --override overrides.in --output-file requirements.lock requirements.in)
+echo tests/vllm/requirements.lock
