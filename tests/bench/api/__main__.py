@@ -21,7 +21,9 @@ from pathlib import Path
 
 import aiohttp
 from rag_contract.environment import ApiEnvironment
+from rag_contract.release_table import Endpoint, ModelRelease
 
+from tests.bench.api import streams
 from tests.bench.processes import cpu_seconds, resident_mebibytes
 from tests.qdrant_standin.fixture import start_standin
 from tests.unit.rag_api import corpus
@@ -112,6 +114,29 @@ async def measure(url: str, pid: int, requests: int, clients: int) -> None:
     _row("memory after it", f"{resident_mebibytes([pid]):.0f} MiB", "90 MB")
 
 
+async def measure_streams(url: str, pid: int, files: Folder, chunks: int) -> None:
+    """Print what the API adds to the tokens of a model server."""
+    with streams.token_server() as server:
+        model = ModelRelease(
+            runtime="External", name="double", hash="0" * 16, endpoints=(Endpoint(url=server, model="rag"),)
+        )
+        files.serve(revision(number=2, chunks=chunks, model=model))
+        await asyncio.sleep(1)
+        runs = [
+            (await streams.direct(server), await streams.through(url, pid, HEADERS, ANSWERED[0][0]))
+            for _ in range(RUNS)
+        ]
+    load = f"{streams.STREAMS} streams, a token each {streams.MILLISECONDS} ms"
+    print(f"Tokens of a double of a model server, {load}:")
+    for name, share in (("median", 0.5), ("p99", 0.99)):
+        straight = statistics.median(run.at(share) for run, _ in runs)
+        passed = statistics.median(run.at(share) for _, run in runs)
+        _row(f"age at the client, {name}: straight", f"{straight:.2f} ms", "-")
+        _row(f"age at the client, {name}: through the API", f"{passed:.2f} ms", "-")
+        _row(f"added by the API, {name}", f"{passed - straight:.2f} ms", "0.1 ms" if share == 0.5 else "1 ms")
+    _row("CPU of the API per token", f"{statistics.median(run.cpu for _, run in runs):.0f} us", "33 us")
+
+
 async def _health(client: aiohttp.ClientSession, requests: int) -> list[float]:
     times = []
     for _ in range(requests):
@@ -144,6 +169,7 @@ def main() -> None:
         files.serve(revision(chunks=len(points)))
         with running(folder, qdrant.url) as (url, pid):
             asyncio.run(measure(url, pid, arguments.requests, arguments.clients))
+            asyncio.run(measure_streams(url, pid, files, len(points)))
 
 
 if __name__ == "__main__":

@@ -161,6 +161,25 @@ async def test_a_stream_that_breaks_off_ends_with_an_error_and_takes_no_fallback
             assert told[-1][1]["code"] == code
 
 
+async def test_another_server_does_not_go_on_with_a_text_that_broke_off(folder: Folder, tmp_path: Path) -> None:
+    async with model_server() as one, model_server() as two, api(tmp_path) as running:
+        one.steps = two.steps = ("Half ", 0.05, None)
+        await running.take(folder.serve(revision(model=served_by(one.endpoint(), two.endpoint()))))
+        assert (await running.ask(QUESTION)).code == "UPSTREAM_ERROR"
+        assert len(one.chats) + len(two.chats) == 1
+
+
+async def test_a_slow_answer_is_not_cut_and_a_pause_in_it_is(folder: Folder, tmp_path: Path) -> None:
+    async with model_server() as server, api(tmp_path, Patience(0.5, 0.5)) as running:
+        await running.take(folder.serve(revision(model=served_by(server.endpoint()))))
+        server.steps = tuple(step for n in range(8) for step in (f"{n} ", 0.1))
+        assert (await running.ask(QUESTION)).json["answer"] == "0 1 2 3 4 5 6 7 "
+    async with model_server() as server, api(tmp_path, Patience(60, 0.3)) as running:
+        await running.take(folder.serve(revision(model=served_by(server.endpoint()))))
+        server.steps = ("Half ", ...)
+        assert (await running.ask(QUESTION)).code == "MODEL_TIMEOUT"
+
+
 @pytest.mark.parametrize("steps", [(...,), ("First ", ...)], ids=["before the first token", "after it"])
 async def test_a_client_that_leaves_frees_the_server_within_half_a_second(
     folder: Folder, tmp_path: Path, steps: tuple[Any, ...]
