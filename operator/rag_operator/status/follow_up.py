@@ -8,6 +8,7 @@ from ..api import Reason
 from ..faults import first_fault, ripe_in
 from ..observed import Json, Observed, Pod, PodAnswer, condition_of
 from .facts import FALSE, KEY_REFUSED, TRUE, UNDER_WAY, Facts
+from .gpu import roll_out_event
 
 
 def missing_collection(answers: Mapping[str, PodAnswer]) -> bool:
@@ -64,7 +65,7 @@ def transitions(before: Json, after: Json) -> Iterable[tuple[str, str, str]]:
     """Events (type, reason, message) of what happened between two statuses: failures, recoveries, new revisions."""
     old = {c["type"]: c for c in before.get("conditions") or ()}
     for condition in after["conditions"]:
-        if condition["type"] not in {"Ready", "SpecValid", "IndexReady", "Suspended"}:
+        if condition["type"] not in {"Ready", "SpecValid", "IndexReady", "GpuSchedulable", "Suspended"}:
             continue
         was = old.get(condition["type"], {})
         if (was.get("status"), was.get("reason")) == (condition["status"], condition["reason"]):
@@ -75,6 +76,9 @@ def transitions(before: Json, after: Json) -> Iterable[tuple[str, str, str]]:
             yield "Normal", condition["reason"], condition["message"]
         elif condition["status"] == FALSE and Reason(condition["reason"]) not in UNDER_WAY | QUIET:
             yield "Warning", condition["reason"], condition["message"]
+    rolled = roll_out_event(before, after)
+    if rolled is not None:
+        yield rolled
     if after.get("revision") is not None and after.get("revision") != before.get("revision"):
         yield "Normal", str(Reason.Settled), f"Revision {after['revision']} is served by every API pod."
 
