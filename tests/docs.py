@@ -20,6 +20,7 @@ MEANINGS: dict[ConditionType, str] = {
     ConditionType.API_READY: "The API pods of the declared settings, and only those, are ready.",
     ConditionType.VECTOR_STORE_READY: "Qdrant runs as declared and answers; or the external one does.",
     ConditionType.INDEX_READY: "The collection of the declared index is complete and verified.",
+    ConditionType.GPU_SCHEDULABLE: "Every pod of the model server has a node with its GPUs. Only where such pods ask for GPUs.",
     ConditionType.MODEL_READY: "What turns sources into answers is there.",
     ConditionType.RELEASE_SETTLED: "Every ready API pod reported the declared revision, prompt, index and model.",
     ConditionType.PROGRESSING: "Something changes towards what is declared, without anybody's help.",
@@ -30,7 +31,7 @@ MEANINGS: dict[ConditionType, str] = {
 _STATUS = """\
 # Status: conditions, columns, reasons
 
-`kubectl get ragservices` shows READY REASON REVISION PROMPT INDEX MODEL AGE; `-o wide` adds URL API QDRANT. REVISION to
+`kubectl get ragservices` shows READY REASON REVISION PROMPT INDEX MODEL AGE; `-o wide` adds URL API QDRANT GPU. REVISION to
 MODEL are what the API pods have confirmed, not what is wished. `kubectl describe` shows every condition.
 
 Wait for a service in a script: `kubectl wait ragservice/handbook --for=condition=Ready --timeout=5m`.

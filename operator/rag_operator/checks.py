@@ -13,10 +13,16 @@ from .releases import Plan
 Check = Callable[[Plan], None]
 
 
+def rollback_target_unknown(plan: Plan) -> None:
+    """What is gone back to must be kept."""
+    if plan.overlay.problem:
+        raise InvalidSpec(Reason.RollbackTargetUnknown, plan.overlay.problem)
+
+
 def prompt_version_reused(plan: Plan) -> None:
     """A prompt version names one content for ever."""
     prompt = plan.prompt
-    if prompt is None:
+    if prompt is None or plan.overlay.prompt is not None:
         return
     for revision in plan.history:
         if revision.prompt.version == prompt.version and revision.prompt.hash != prompt.hash:
@@ -30,7 +36,7 @@ def prompt_version_reused(plan: Plan) -> None:
 def index_version_reused(plan: Plan) -> None:
     """An index version names one content for ever; an index whose analysis the operator itself changed is rebuilt."""
     index = plan.index
-    if index is None:
+    if index is None or plan.overlay.index is not None:
         return
     for revision in plan.history:
         known = revision.index
@@ -42,7 +48,7 @@ def index_version_reused(plan: Plan) -> None:
             )
 
 
-CHECKS: tuple[Check, ...] = (prompt_version_reused, index_version_reused)
+CHECKS: tuple[Check, ...] = (rollback_target_unknown, prompt_version_reused, index_version_reused)
 
 
 def first_problem(plan: Plan) -> InvalidSpec | None:

@@ -34,12 +34,16 @@ SERVICE_WIDE_COLUMNS = (
     ("URL", "string", ".status.url"),
     ("API", "string", ".status.api"),
     ("Qdrant", "string", ".status.qdrant"),
+    ("GPU", "string", ".status.gpu"),
 )
 REVISION_COLUMNS = (
     ("Number", "integer", ".spec.number"),
     ("Prompt", "string", ".spec.prompt.version"),
     ("Index", "string", ".spec.index.version"),
     ("Model", "string", ".spec.model.name"),
+    ("Image", "string", ".spec.image"),
+    ("Weight", "integer", ".status.weight"),
+    ("State", "string", ".status.state"),
     ("Age", "date", ".metadata.creationTimestamp"),
 )
 
@@ -127,7 +131,7 @@ def rag_services() -> Json:
 
 def rag_revisions() -> Json:
     """The CustomResourceDefinition of RagRevision."""
-    return _definition(RagRevision, "ragrevisions", ["ragrev"], [*map(_column, REVISION_COLUMNS)], None)
+    return _definition(RagRevision, "ragrevisions", ["ragrev"], [*map(_column, REVISION_COLUMNS)], {"status": {}})
 
 
 def _definition(

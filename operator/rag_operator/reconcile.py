@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import filterfalse
 from typing import NamedTuple, Protocol, TypeVar, cast
 
 from rag_contract.model_fetch import FetchProgress
@@ -73,7 +74,7 @@ class Cluster(Protocol):
         """Seconds until this status should be written; 0 for now."""
 
     async def write_status(self, body: Json, desired: Json) -> bool:
-        """Write the status when it differs. True when it was written."""
+        """Write the status of a RagService or RagRevision when it differs. True when it was written."""
 
     async def event(self, body: Json, kind: str, reason: str, message: str, now: datetime) -> None:
         """Tell the people who watch the object."""
@@ -96,6 +97,7 @@ async def reconcile(key: Key, cluster: Cluster, settings: Settings, clock: Clock
     refusals: list[Refusal] = []
     if problem is not None:
         plan = plan.held()
+        observed, refusals = await _apply_released(observed, plan, cluster, settings)
     else:
         observed, built, refusals = await _apply_all(observed, plan, cluster, settings)
     table = plan.table.table_hash()
@@ -116,6 +118,8 @@ async def reconcile(key: Key, cluster: Cluster, settings: Settings, clock: Clock
     wait = cluster.status_due(observed.body, reported)
     if wait == 0:
         await _report(cluster, observed.body, reported, now)
+    for body, wanted in status.revision_writes(facts):
+        await cluster.write_status(body, wanted)
     again = status.look_again(facts, reported["conditions"][0]["status"])
     return _soonest(again, due_again(observed, plan, age), wait or None)
 
@@ -133,6 +137,20 @@ async def report_bug(key: Key, cluster: Cluster, error: BaseException, clock: Cl
         )
         now = clock()
         await _report(cluster, body, status.of_bug(body, message, now), now)
+
+
+async def _apply_released(
+    observed: Observed, plan: Plan, cluster: Cluster, settings: Settings
+) -> tuple[Observed, list[Refusal]]:
+    """While the spec is refused: only what was released before, so that going back works also then."""
+    written: list[Json] = []
+    refusals: list[Refusal] = []
+    built = resources.build_released(observed.service, observed, plan, settings)
+    for stage in (filterfalse(_names_others, built), filter(_names_others, built)):
+        wanted = [desired for desired in stage if not _waits_for_record(desired, refusals)]
+        for answer in await _all(_apply(desired, observed, cluster) for desired in wanted):
+            _sort(answer, written, refusals)
+    return observed.with_children(written), refusals
 
 
 async def _apply_all(

@@ -238,7 +238,7 @@ def test_what_is_stored_holds_no_trap(stage: World, hazard: str) -> None:
         pod = spec["template"]["spec"]
         for container in [*pod["containers"], *pod.get("initContainers", [])]:
             for mount in container.get("volumeMounts", []):
-                volume = next((v for v in pod.get("volumes", []) if v["name"] == mount["name"]), {})
+                volume = next((v for v in pod.get("volumes", []) if v["name"] == mount["name"]), None) or {}
                 assert "subPath" not in mount or "configMap" not in volume
         if "strategy" in spec and spec["strategy"]["type"] == "RollingUpdate":
             assert not [v for v in pod["volumes"] if "persistentVolumeClaim" in v]

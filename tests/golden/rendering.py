@@ -1,13 +1,14 @@
 """Services and how their children are rendered: by the code that the operator runs, without a cluster."""
 
 import asyncio
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from rag_contract.release_table import IndexRelease, Revision
-from rag_operator.api import RagService
+from rag_operator.api import Made, RagService
 from rag_operator.cluster.references import References
 from rag_operator.observed import Observed
 from rag_operator.releases import make_plan
@@ -70,7 +71,9 @@ def with_record(observed: Observed) -> Observed:
     content = Revision(
         number=1, weight=100, prompt=plan.prompt, index=index, model=plan.model, retrieval=plan.retrieval
     )
-    record = owned(observed.service, releases.revision(observed.service, content))
+    made = replace(plan, retained=(content,))
+    (body,) = releases.revisions(observed.service, observed, made, Made(image=SETTINGS.api_image, render_version="1"))
+    record = owned(observed.service, body)
     return observed.with_children([{**record, "metadata": {**record["metadata"], "uid": "uid-record"}}])
 
 

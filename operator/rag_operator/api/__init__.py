@@ -12,11 +12,13 @@ from .content import (
 )
 from .embedding import Distance, Embedding, EmbeddingProvider, ExternalEmbedding
 from .model import ExternalModel, Gpu, Model, ModelRuntime, RollOutWish, Vllm
-from .ragrevision import RagRevision, RagRevisionSpec
+from .ragrevision import Made, RagRevision, RagRevisionSpec, RevisionState
 from .ragservice import DeletionPolicy, ObjectMeta, RagService, RagServiceSpec
 from .reasons import REMEDIES, Reason
+from .release_status import HistoryEntry, ReleaseStatus
+from .rollback import Rollback
 from .serving import Api, Auth, AuthMode, RequestLimits
-from .status import Condition, ConditionStatus, ConditionType, HistoryEntry, RagServiceStatus
+from .status import Condition, ConditionStatus, ConditionType, RagServiceStatus
 from .vector_store import External, Qdrant, Storage, VectorStore
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "Gpu",
     "HistoryEntry",
     "Index",
+    "Made",
     "Model",
     "ModelRuntime",
     "ObjectMeta",
@@ -51,11 +54,14 @@ __all__ = [
     "RagServiceSpec",
     "RagServiceStatus",
     "Reason",
+    "ReleaseStatus",
     "RequestLimits",
     "Resources",
     "RetrievalMode",
     "RetrievalSettings",
+    "RevisionState",
     "RollOutWish",
+    "Rollback",
     "Storage",
     "VectorStore",
     "Vllm",

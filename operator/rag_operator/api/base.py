@@ -23,6 +23,12 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
 
 
+def optional_in_schema(schema: dict[str, Any]) -> None:
+    """Status fields have no defaults on the server: an absent one means that nothing is known."""
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
 def cel(rule: str, message: str, *, field: str | None = None, expression: str | None = None) -> dict[str, str]:
     """One rule of a model, for `ruled`.
 

@@ -1,15 +1,18 @@
 """RagRevision: one immutable release of one RagService, written by the operator only."""
 
+from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from rag_contract.release_table import Revision
 
-from .base import Part, cel, ruled
+from .base import Part, cel, optional_in_schema, ruled
 from .ragservice import ObjectMeta
 
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 Word = Annotated[str, Field(min_length=1, max_length=63)]
+ImageName = Annotated[str, Field(min_length=1, max_length=512)]
+Time = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
 
 
 class RevisionPrompt(Part):
@@ -110,6 +113,14 @@ class RevisionRetrieval(Part):
     )
 
 
+class Made(Part):
+    """How a revision was made, beside its content."""
+
+    image: ImageName | None = None
+    image_declared: bool = False
+    render_version: Name | None = None
+
+
 class RagRevisionSpec(Part):
     """What was released. It cannot be changed."""
 
@@ -121,17 +132,43 @@ class RagRevisionSpec(Part):
     index: RevisionIndex = Field(description="The index.")
     model: RevisionModel = Field(description="What turns sources into an answer.")
     retrieval: RevisionRetrieval = Field(description="How the sources of an answer are found.")
+    image: ImageName | None = Field(default=None, description="Image of the API when it was released.")
+    image_declared: bool = Field(
+        default=False, description="True: spec.api.image named the image. False: it was the operator's default."
+    )
+    render_version: Name | None = Field(default=None, description="Version of the operator that released it.")
 
     @classmethod
-    def from_contract(cls, content: Revision, content_hash: str) -> Self:
+    def from_contract(cls, content: Revision, content_hash: str, how: "Made") -> Self:
         """The record of a served revision; its weight is no part of it."""
         body = content.model_dump(mode="json", by_alias=True, exclude={"weight"})
-        return cls.model_validate({**body, "hash": content_hash})
+        return cls.model_validate({**body, "hash": content_hash, **how.model_dump(by_alias=True)})
 
     def to_contract(self, weight: int) -> Revision:
         """The revision as the API pods read it, with its share of the requests in per cent."""
-        body = self.model_dump(mode="json", by_alias=True, exclude={"hash"})
+        body = self.model_dump(mode="json", by_alias=True, exclude={"hash", *Made.model_fields})
         return Revision.model_validate({**body, "weight": weight})
+
+
+class RevisionState(StrEnum):
+    """Where a revision stands."""
+
+    SERVING = "Serving"
+    SUPERSEDED = "Superseded"
+    ROLLED_BACK = "RolledBack"
+
+
+class RagRevisionStatus(Part):
+    """What became of the revision."""
+
+    model_config = ConfigDict(json_schema_extra=optional_in_schema)
+
+    state: RevisionState = Field(
+        description="Serving: every API pod has said so. Superseded: a later one took over. RolledBack: it was gone back from."
+    )
+    weight: Annotated[int, Field(ge=0, le=100)] = Field(description="Its share of the requests, in per cent.")
+    since: Time | None = Field(default=None, description="When it last began to serve.")
+    left: Time | None = Field(default=None, description="When it last stopped serving.")
 
 
 class RagRevision(Part):
@@ -139,3 +176,4 @@ class RagRevision(Part):
 
     metadata: ObjectMeta
     spec: RagRevisionSpec = Field(description="What was released. It cannot be changed.")
+    status: RagRevisionStatus | None = Field(default=None, description="What became of it.")

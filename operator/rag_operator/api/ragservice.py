@@ -8,6 +8,7 @@ from pydantic import Field
 from .base import Part, cel, ruled
 from .content import Index, Prompt, RetrievalSettings
 from .model import Model
+from .rollback import Rollback
 from .serving import Api
 from .status import RagServiceStatus
 from .vector_store import Qdrant, VectorStore
@@ -63,6 +64,10 @@ class RagServiceSpec(Part):
     index: Index = Field(description="What can be found, and how it is made findable.")
     retrieval: RetrievalSettings = Field(
         default=RetrievalSettings(), description="How the sources of an answer are found."
+    )
+    rollback: Rollback = Field(
+        default=Rollback(),
+        description="What is gone back to, whatever the rest of the spec says. Empty: nothing.",
     )
     release: Release = Field(default=Release(), description="How releases are kept.")
     deletion_policy: DeletionPolicy = Field(

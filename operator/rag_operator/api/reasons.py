@@ -18,6 +18,7 @@ class Reason(StrEnum):
     ExternalServing = "ExternalServing"
     ModelDisabled = "ModelDisabled"
     Settled = "Settled"
+    RolledBack = "RolledBack"
     NotSuspended = "NotSuspended"
     NotDegraded = "NotDegraded"
     Suspended = "Suspended"
@@ -28,14 +29,18 @@ class Reason(StrEnum):
     WaitingForIndex = "WaitingForIndex"
     WaitingForApi = "WaitingForApi"
     IndexBuilding = "IndexBuilding"
-    ModelFetching = "ModelFetching"
     ModelLoading = "ModelLoading"
+    ModelFetching = "ModelFetching"
+    GpuScheduled = "GpuScheduled"
+    GpuPending = "GpuPending"
     GpuFreedSoon = "GpuFreedSoon"
+    ModelRollOut = "ModelRollOut"
 
     # The object itself.
     InvalidObject = "InvalidObject"
     PromptVersionReused = "PromptVersionReused"
     IndexVersionReused = "IndexVersionReused"
+    RollbackTargetUnknown = "RollbackTargetUnknown"
 
     # What the object names.
     ConfigMapMissing = "ConfigMapMissing"
@@ -69,19 +74,12 @@ class Reason(StrEnum):
     InsufficientGpu = "InsufficientGpu"
     GpusBusy = "GpusBusy"
 
-    # The download of a model's weights.
-    ModelDownloadUnauthorized = "ModelDownloadUnauthorized"
-    ModelNotFound = "ModelNotFound"
-    ModelCacheFull = "ModelCacheFull"
-    ModelDownloadFailed = "ModelDownloadFailed"
-
     # The model server.
     EngineNotSupported = "EngineNotSupported"
     InvalidEngineArgument = "InvalidEngineArgument"
     RemoteCodeForbidden = "RemoteCodeForbidden"
     RuntimeClassForbidden = "RuntimeClassForbidden"
     ContextTooShort = "ContextTooShort"
-    ModelUnreachable = "ModelUnreachable"
     GpuNotVisible = "GpuNotVisible"
     UnsupportedDriver = "UnsupportedDriver"
     UnsupportedGpu = "UnsupportedGpu"
@@ -96,6 +94,13 @@ class Reason(StrEnum):
     LoadDeadlineExceeded = "LoadDeadlineExceeded"
     EngineStalled = "EngineStalled"
     EngineCrashed = "EngineCrashed"
+    ModelUnreachable = "ModelUnreachable"
+
+    # The download of a model's weights.
+    ModelDownloadUnauthorized = "ModelDownloadUnauthorized"
+    ModelNotFound = "ModelNotFound"
+    ModelCacheFull = "ModelCacheFull"
+    ModelDownloadFailed = "ModelDownloadFailed"
 
     # The running programs.
     ApiUnreachable = "ApiUnreachable"
@@ -105,6 +110,7 @@ class Reason(StrEnum):
     VectorStoreRefused = "VectorStoreRefused"
     UnsupportedVectorStore = "UnsupportedVectorStore"
     CollectionMissing = "CollectionMissing"
+    CollectionLost = "CollectionLost"
     CollectionConflict = "CollectionConflict"
     CollectionDamaged = "CollectionDamaged"
 
@@ -140,7 +146,11 @@ REMEDIES: dict[Reason, str] = {
     Reason.VectorStoreServing: _NOTHING,
     Reason.IndexVerified: _NOTHING,
     Reason.ExtractiveServing: _NOTHING,
+    Reason.ModelServing: _NOTHING,
+    Reason.ExternalServing: _NOTHING,
+    Reason.ModelDisabled: "Set spec.model.enabled to true to ask the model again.",
     Reason.Settled: _NOTHING,
+    Reason.RolledBack: "Remove spec.rollback to go forward again.",
     Reason.NotSuspended: _NOTHING,
     Reason.NotDegraded: _NOTHING,
     Reason.Suspended: "Set spec.suspend to false to run the service again.",
@@ -151,12 +161,16 @@ REMEDIES: dict[Reason, str] = {
     Reason.WaitingForIndex: _WAIT,
     Reason.WaitingForApi: _WAIT,
     Reason.IndexBuilding: _WAIT,
-    Reason.ModelFetching: _WAIT,
     Reason.ModelLoading: _WAIT,
+    Reason.ModelFetching: _WAIT,
+    Reason.GpuScheduled: _NOTHING,
+    Reason.GpuPending: _WAIT,
     Reason.GpuFreedSoon: _WAIT,
+    Reason.ModelRollOut: "An event only: how a model change is rolled out now, and what it costs. Nothing to do.",
     Reason.InvalidObject: "Correct the field that the message names: the object was stored under older rules.",
     Reason.PromptVersionReused: "Give the changed prompt a new spec.prompt.version, or put the old text back.",
     Reason.IndexVersionReused: "Give the changed documents or settings a new spec.index.version, or put the old ones back.",
+    Reason.RollbackTargetUnknown: "Name content that is kept; the message lists it. Or remove spec.rollback.",
     Reason.ConfigMapMissing: "Create the ConfigMap that the message names, in the namespace of the RagService.",
     Reason.ConfigMapKeyMissing: "Add the key that the message names to the ConfigMap, or correct the key in the spec.",
     Reason.SecretMissing: "Create the Secret that the message names, in the namespace of the RagService.",
@@ -183,19 +197,11 @@ REMEDIES: dict[Reason, str] = {
     Reason.NodeUnavailable: "Repair or uncordon the node that the message names, or add nodes.",
     Reason.InsufficientGpu: "Lower spec.model.vllm.gpu.count, or add a node with that many GPUs.",
     Reason.GpusBusy: "Free GPUs, or add a node; the message tells which namespaces hold them.",
-    Reason.ModelDownloadUnauthorized: "Put a token or keys that may read the model into the Secret that the message names.",
-    Reason.ModelNotFound: "Correct spec.model.name, spec.model.revision or spec.model.vllm.source, as the message says.",
-    Reason.ModelCacheFull: "Raise spec.model.vllm.cache.size to what the message says.",
-    Reason.ModelDownloadFailed: "Check that the namespace may reach the model's source; the message says what it answered.",
-    Reason.ModelServing: _NOTHING,
-    Reason.ExternalServing: _NOTHING,
-    Reason.ModelDisabled: "Set spec.model.enabled to true to ask the model again.",
     Reason.EngineNotSupported: "Name an image of vLLM 0.18 or newer in spec.model.vllm.image.",
     Reason.InvalidEngineArgument: "Correct spec.model.vllm.args as the message says.",
     Reason.RemoteCodeForbidden: "Choose a model that needs no code of its own, or have the operator's setting changed.",
     Reason.RuntimeClassForbidden: "Choose one of the runtime classes that the message lists, or none.",
     Reason.ContextTooShort: "Raise spec.model.vllm.maxModelTokens, or shorten the prompt or the chunks.",
-    Reason.ModelUnreachable: "Check url, key and network of the model server that the message names.",
     Reason.GpuNotVisible: "Check spec.model.vllm.gpu, the runtime class, and that the device plugin runs on the node.",
     Reason.UnsupportedDriver: "Update the node's driver, or set spec.model.vllm.image to a vLLM image built for its CUDA.",
     Reason.UnsupportedGpu: "Choose a newer card in spec.model.vllm.gpu.product, or write --dtype=half into spec.model.vllm.args.",
@@ -210,6 +216,11 @@ REMEDIES: dict[Reason, str] = {
     Reason.LoadDeadlineExceeded: "Raise spec.model.vllm.loadDeadlineSeconds, or look in the log at what takes so long.",
     Reason.EngineStalled: "Read the log of the pod that the message names; the engine is started anew by itself.",
     Reason.EngineCrashed: "Read the log of the pod that the message names (kubectl logs --previous).",
+    Reason.ModelUnreachable: "Check url, key and network of the model server that the message names.",
+    Reason.ModelDownloadUnauthorized: "Put a token or keys that may read the model into the Secret that the message names.",
+    Reason.ModelNotFound: "Correct spec.model.name, spec.model.revision or spec.model.vllm.source, as the message says.",
+    Reason.ModelCacheFull: "Raise spec.model.vllm.cache.size to what the message says.",
+    Reason.ModelDownloadFailed: "Check that the namespace may reach the model's source; the message says what it answered.",
     Reason.ApiUnreachable: "Check that the operator may reach the API pods (NetworkPolicy, network).",
     Reason.RevisionMismatch: "Wait; when it stays, the message names the pod and what it serves instead.",
     Reason.VectorStoreUnreachable: "Check spec.vectorStore.external.url, and that the namespace may reach it.",
@@ -217,6 +228,7 @@ REMEDIES: dict[Reason, str] = {
     Reason.VectorStoreRefused: "The message repeats what Qdrant says; often its limits or its disk.",
     Reason.UnsupportedVectorStore: "Run the Qdrant version that the message names, or a newer one.",
     Reason.CollectionMissing: "Wait: the index is built anew.",
+    Reason.CollectionLost: "Remove spec.rollback.index, or put the old index back into spec.index to have it built.",
     Reason.CollectionConflict: "Another index has this collection: give the index a new spec.index.version.",
     Reason.CollectionDamaged: "Delete the collection, or give the index a new spec.index.version.",
     Reason.EmbeddingUnreachable: "Check spec.index.embedding.external.url, the server, and that the namespace may reach it.",

@@ -1,23 +1,25 @@
 """`status` of a RagService: what is, written by the operator alone."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from .base import Part
+from .base import Part, optional_in_schema
+from .release_status import HistoryEntry, ReleaseStatus
 
 Short = Annotated[str, Field(max_length=253)]
 
 
 class ConditionType(StrEnum):
-    """All conditions of a RagService; each is set on every pass."""
+    """All conditions of a RagService; each is set on every pass, GpuSchedulable where a model server of ours asks for GPUs."""
 
     READY = "Ready"
     SPEC_VALID = "SpecValid"
     API_READY = "ApiReady"
     VECTOR_STORE_READY = "VectorStoreReady"
     INDEX_READY = "IndexReady"
+    GPU_SCHEDULABLE = "GpuSchedulable"
     MODEL_READY = "ModelReady"
     RELEASE_SETTLED = "ReleaseSettled"
     PROGRESSING = "Progressing"
@@ -54,25 +56,10 @@ class Condition(Part):
     )
 
 
-class HistoryEntry(Part):
-    """A release that is kept, in short."""
-
-    number: int = Field(description="Number of the RagRevision.")
-    prompt: Short = Field(description="Version of its prompt.")
-    index: Short = Field(description="Version of its index.")
-    model: Short = Field(description="Name of its model.")
-
-
-def _optional_in_schema(schema: dict[str, Any]) -> None:
-    """Status fields have no defaults on the server: an absent one means that nothing is known."""
-    for field in schema["properties"].values():
-        field.pop("default", None)
-
-
 class ModelFetchStatus(Part):
     """How far the download of a model's weights is."""
 
-    model_config = ConfigDict(json_schema_extra=_optional_in_schema)
+    model_config = ConfigDict(json_schema_extra=optional_in_schema)
 
     bytes: Annotated[int, Field(ge=0)] = Field(description="Bytes that are there.")
     total_bytes: Annotated[int, Field(ge=0)] = Field(description="Bytes of all files.")
@@ -83,10 +70,19 @@ class ModelFetchStatus(Part):
     )
 
 
+class ModelRollOutStatus(Part):
+    """How the pods of the model server are exchanged."""
+
+    strategy: Annotated[str, Field(max_length=63)] = Field(
+        description="Surge, OneByOne, Recreate, or Blocked: of what is under way, else of a change that were made now."
+    )
+    message: Annotated[str, Field(max_length=2048)] = Field(default="", description="Why, and what it costs.")
+
+
 class RagServiceStatus(Part):
     """What is, as the operator last observed it."""
 
-    model_config = ConfigDict(json_schema_extra=_optional_in_schema)
+    model_config = ConfigDict(json_schema_extra=optional_in_schema)
 
     observed_generation: Annotated[int, Field(ge=0)] | None = Field(
         default=None, description="metadata.generation that this status is about."
@@ -117,15 +113,23 @@ class RagServiceStatus(Part):
     qdrant: Short | None = Field(
         default=None, description="Qdrant pods that are ready, of those wanted; - when it is external."
     )
+    gpu: Short | None = Field(
+        default=None,
+        description="GPUs of model pods that are ready, of those wanted, like 1/2 nvidia.com/gpu; - for none.",
+    )
+    model_roll_out: ModelRollOutStatus | None = Field(
+        default=None, description="How the pods of the model server are exchanged, and what that costs."
+    )
     replicas: Annotated[int, Field(ge=0)] | None = Field(
         default=None, description="Number of API pods, for the scale subresource."
     )
     selector: Annotated[str, Field(max_length=512)] | None = Field(
         default=None, description="Label selector of the API pods, for autoscalers."
     )
+    release: ReleaseStatus | None = Field(default=None, description="What is asked for, and how far it is.")
     history: tuple[HistoryEntry, ...] = Field(
         default=(),
         max_length=10,
-        description="The last ten releases, the newest first.",
+        description="The newest ten of the releases that are kept, with what became of them.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )

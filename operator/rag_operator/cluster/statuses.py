@@ -50,7 +50,7 @@ class Statuses:
         return max(0.0, written + PACE_SECONDS - self._monotonic())
 
     async def write(self, body: Json, desired: Json) -> bool:
-        """Apply the status when it differs from the stored one. True when it was written."""
+        """Apply the status of a RagService or RagRevision when it differs from the stored one. True when it was written."""
         metadata = body["metadata"]
         if desired == (body.get("status") or {}):
             return False
@@ -59,7 +59,7 @@ class Statuses:
             return False
         patch = {
             "apiVersion": names.API_VERSION,
-            "kind": SERVICE.kind,
+            "kind": body["kind"],
             # The version is a precondition: an object of the same name that came later has its own status. A uid is none, for the
             # API server takes over no metadata with a status.
             "metadata": {key: metadata[key] for key in ("name", "namespace", "resourceVersion")},
@@ -71,7 +71,8 @@ class Statuses:
             return False
         # Whatever else was changed meanwhile and concerns us has another generation.
         absorb(self._caches, answer, quiet=answer["metadata"].get("generation") == metadata.get("generation"))
-        self.wrote(metadata["uid"])
+        if body["kind"] == SERVICE.kind:
+            self.wrote(metadata["uid"])
         return True
 
 

@@ -1,5 +1,8 @@
-"""Which content is served: identities by hash, and the plan of one pass. Pure."""
+"""Which content is served: identities by hash, what was released, what is gone back to, and the plan of one pass. Pure."""
 
-from .plan import IndexTarget, Plan, index_result, make_plan, rebuilt_otherwise
+from .overlay import Overlay
+from .plan import Plan, make_plan
+from .records import Record, Records
+from .target import IndexTarget, index_result, rebuilt_otherwise
 
-__all__ = ["IndexTarget", "Plan", "index_result", "make_plan", "rebuilt_otherwise"]
+__all__ = ["IndexTarget", "Overlay", "Plan", "Record", "Records", "index_result", "make_plan", "rebuilt_otherwise"]

@@ -59,8 +59,10 @@ def index_hash(spec: RagServiceSpec, identity: IndexIdentity, documents_hash: st
     )
 
 
-def revision_hash(revision: Revision) -> str:
-    """Equal for equal content, whatever its number, weight or counts."""
+def revision_hash(revision: Revision, image: str | None = None) -> str:
+    """Equal for equal content, whatever its number, weight or counts. `image` is the API image that the user names, if any:
+    the operator's default is no part of what the user declared."""
     body = revision.model_dump(mode="json", by_alias=True, exclude={"number", "weight"})
     index = {key: value for key, value in body["index"].items() if key not in {"documents", "chunks"}}
-    return digest({**body, "index": index})
+    named = {} if image is None else {"image": image}
+    return digest({**body, "index": index, **named})

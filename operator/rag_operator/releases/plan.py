@@ -1,71 +1,71 @@
 """The plan of one pass: what is wanted, what is verified, and therefore what is served.
 
-    spec, referenced ConfigMaps -> wanted prompt, wanted index, model, retrieval
-    index Job's result, RagRevisions -> verified counts of the wanted index
-    all wanted and verified -> the desired revision takes all requests; else what was served stays
+    spec, referenced ConfigMaps -> declared prompt, index, model, retrieval
+    spec.rollback, RagRevisions -> parts that are gone back to instead
+    index Job's result, RagRevisions -> verified counts of the declared index
+    all parts there -> the desired revision takes all requests
+    else            -> those parts that were released before, and of the others what was served
 
 The release table is computed anew from the RagRevisions on every pass. The only thing read from the stored table is
 which number it serves, so that an edit by hand is undone and a lost table comes back.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from pydantic import ValidationError
-from rag_contract.identity import IndexIdentity
-from rag_contract.release_table import (
-    FILE_NAME,
-    IndexRelease,
-    ModelRelease,
-    PromptRelease,
-    ReleaseTable,
-    Retrieval,
-    Revision,
-)
-from rag_contract.reports import IndexResult
+from rag_contract.release_table import IndexRelease, ModelRelease, PromptRelease, ReleaseTable, Retrieval, Revision
 
 from .. import names
-from ..api import RagRevision
 from ..api.reasons import Reason
 from ..errors import NotReady
-from ..observed import Observed, Reference
-from .embedding import wanted_embedder
-from .identity import index_hash, index_identity, prompt_hash, revision_hash
-from .model import wanted_model, wanted_policy
+from ..observed import Observed
+from .identity import prompt_hash
+from .model import serves, wanted_model, wanted_policy
+from .overlay import Overlay, resolve
+from .records import FULL, Records, kept, live_table, numbered, read_records, served_before
+from .references import named_config_map
+from .target import IndexTarget, verified, wanted_index
 
-FULL = 100
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class IndexTarget:
-    """The index that the spec asks for, before anything is known about its collection."""
+class Parts:
+    """Content on its way to a revision; None is not there yet. `image` is the API image that the user names."""
 
-    version: str
-    hash: str
-    collection: str
-    identity: IndexIdentity
+    prompt: PromptRelease | None
+    index: IndexRelease | None
+    model: ModelRelease | None
+    retrieval: Retrieval
+    image: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What this pass works towards. Parts that cannot be known yet are None, with the cause in `faults`.
 
-    `desired` is None until its index is verified; `retained` are the revisions to keep, by rising number.
+    `prompt`, `model` and `retrieval` are those to serve, gone back to or declared. `index` is the declared one, which is built
+    also while another is gone back to, `verified` its collection, and `served_index` the one to serve.
+    `desired` is None until all its parts are there; `retained` are the revisions to keep, by rising number.
     """
 
     prompt: PromptRelease | None
     index: IndexTarget | None
     model: ModelRelease
     retrieval: Retrieval
+    image: str | None
+    """The API image to run where the user names one or goes back to one, None for the default."""
     faults: Mapping[str, NotReady]
     verified: IndexRelease | None
+    served_index: IndexRelease | None
+    overlay: Overlay
     desired: Revision | None
+    standby: Revision | None
+    """What is served while the spec is refused: what was, with the parts that were released before."""
     table: ReleaseTable
     retained: tuple[Revision, ...]
-    history: tuple[Revision, ...]
+    records: Records
     before: Revision | None
     """What was served until this pass."""
 
@@ -74,48 +74,158 @@ class Plan:
         """The revision that takes the requests, None before the first."""
         return self.table.revisions[0] if self.table.revisions else None
 
+    @property
+    def history(self) -> tuple[Revision, ...]:
+        """All recorded revisions by rising number."""
+        return tuple(record.revision for record in self.records.values())
+
+    def api_image(self, default: str) -> str:
+        """The image that the API pods run. Where nobody names one, it is the `default` of the time of the newest release.
+
+        So another operator with another default restarts nothing until something is released, and going back in the prompt,
+        the index or the model restarts nothing either.
+        """
+        releases = self.serving is not None and self.serving.number not in self.records
+        by_default = [record.image for record in self.records.values() if record.image and not record.image_declared]
+        if self.image is not None or releases or not by_default:
+            return self.image or default
+        return by_default[-1]
+
+    @property
+    def serves_declared_index(self) -> bool:
+        """Whether what serves asks the collection that the index Job of this spec builds."""
+        serving = self.serving
+        return serving is not None and self.index is not None and serving.index.hash == self.index.hash
+
     def held(self) -> "Plan":
-        """The same plan with nothing new released: what was served until now goes on."""
-        revisions = (self.before,) if self.before is not None else ()
+        """The same plan with nothing new released: only what was released before is served."""
+        revisions = (self.standby,) if self.standby is not None else ()
         table = self.table.model_copy(update={"revisions": revisions})
-        return replace(self, desired=None, table=table, retained=self.history)
+        everything = {revision.number: revision for revision in (*self.history, *revisions)}
+        retained = tuple(everything[number] for number in sorted(everything))
+        return replace(self, desired=None, table=table, retained=retained, image=self.image_before)
+
+    @property
+    def image_before(self) -> str | None:
+        """The API image that the user had named for what was served until this pass."""
+        record = self.records.get(self.before.number) if self.before is not None else None
+        return record.declared_image if record is not None else None
 
 
 def make_plan(observed: Observed) -> Plan:
     """Pure: equal observations give equal plans."""
-    faults: dict[str, NotReady] = {}
-    prompt = _attempt(faults, names.COMPONENT_PROMPT, lambda: _wanted_prompt(observed))
-    index = _attempt(faults, names.COMPONENT_INDEX, lambda: _wanted_index(observed))
     spec = observed.service.spec
-    model = wanted_model(observed.service)
-    retrieval = Retrieval(
-        mode=spec.retrieval.mode.value, top_k=spec.retrieval.top_k, minimum_score=spec.retrieval.minimum_score
+    records, live = read_records(observed), live_table(observed)
+    before = served_before(observed, records, live)
+    declared = wanted_model(observed.service)
+    overlay = resolve(spec.rollback, records, declared)
+    faults: dict[str, NotReady] = {}
+    prompt = overlay.prompt or _attempt(faults, names.COMPONENT_PROMPT, lambda: _wanted_prompt(observed))
+    index = _attempt(faults, names.COMPONENT_INDEX, lambda: wanted_index(observed))
+    if overlay.index is not None:
+        faults.pop(names.COMPONENT_INDEX, None)
+    built = verified(observed, index, records)
+    model = overlay.model or declared
+    missing = serves(observed, model)
+    if missing is not None:
+        faults[names.COMPONENT_MODEL] = missing
+    wish = Parts(
+        prompt=prompt,
+        index=overlay.index or built,
+        model=None if missing is not None else model,
+        retrieval=overlay.retrieval or _declared_retrieval(observed),
+        image=overlay.record.declared_image if overlay.record is not None else spec.api.image,
     )
-    history = _history(observed)
-    live = _live_table(observed)
-    verified = _verified(observed, index, history)
-    desired = None
-    if prompt is not None and verified is not None:
-        content = Revision(number=1, weight=FULL, prompt=prompt, index=verified, model=model, retrieval=retrieval)
-        desired = _numbered(content, observed, history, live)
-    before = _serving(observed, history, live)
-    serving = desired or before
-    table = ReleaseTable(
-        service=observed.service.metadata.name, revisions=(serving,) if serving else (), policy=wanted_policy(spec)
-    )
+    number = _Numbering(observed, records, live, index)
+    desired = number(wish)
+    standby = serving = before
+    if before is not None and not overlay.problem:
+        known = _known(wish, before, records)
+        record = records.get(before.number)
+        standby = number(replace(known, image=record.declared_image if record is not None else None))
+        serving = number(known)
+    serving = desired or serving
     return Plan(
         prompt=prompt,
         index=index,
         model=model,
-        retrieval=retrieval,
+        retrieval=wish.retrieval,
+        image=(overlay.record.image if overlay.record is not None else None) or wish.image,
         faults=faults,
-        verified=verified,
+        verified=built,
+        served_index=wish.index,
+        overlay=overlay,
         desired=desired,
-        table=table,
-        retained=_retained(history, serving, spec.release.history),
-        history=tuple(history.values()),
+        standby=standby,
+        table=ReleaseTable(
+            service=observed.service.metadata.name, revisions=(serving,) if serving else (), policy=wanted_policy(spec)
+        ),
+        retained=_retained(records, serving, overlay, spec.release.history),
+        records=records,
         before=before,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbering:
+    """Parts to a revision: the number of equal content, or a new one; None while a part is missing."""
+
+    observed: Observed
+    records: Records
+    live: ReleaseTable
+    declared: IndexTarget | None
+
+    def __call__(self, parts: Parts) -> Revision | None:
+        prompt, index, model = parts.prompt, parts.index, parts.model
+        if prompt is None or index is None or model is None:
+            return None
+        retrieval = parts.retrieval
+        if self.declared is None or index.hash != self.declared.hash:
+            retrieval = _fitting(retrieval, index, self.records)
+        content = Revision(number=1, weight=FULL, prompt=prompt, index=index, model=model, retrieval=retrieval)
+        return numbered(content, parts.image, self.observed, self.records, self.live)
+
+
+def _fitting(wanted: Retrieval, index: IndexRelease, records: Records) -> Retrieval:
+    """An index without vectors cannot be asked for them: then as when it last served."""
+    if wanted.mode == "Sparse" or index.identity.dimension is not None:
+        return wanted
+    served = [r.revision.retrieval for r in records.values() if r.revision.index.hash == index.hash]
+    return served[-1] if served else wanted.model_copy(update={"mode": "Sparse"})
+
+
+def _known(wish: Parts, before: Revision, records: Records) -> Parts:
+    """While not all parts are there: those that were released before, and of the others what serves.
+
+    So going back in one part, by the overlay or in the spec, never waits for another part to be built.
+    """
+    known = [record.revision for record in records.values()]
+    prompt, index, model = wish.prompt, wish.index, wish.model
+    prompt_known = prompt is not None and any(prompt.hash == revision.prompt.hash for revision in known)
+    index_known = index is not None and any(index.hash == revision.index.hash for revision in known)
+    model_known = model is not None and any(model.hash == revision.model.hash for revision in known)
+    retrieval_known = any(wish.retrieval == revision.retrieval for revision in known)
+    return Parts(
+        prompt=prompt if prompt_known else before.prompt,
+        index=index if index_known else before.index,
+        model=model if model_known else before.model,
+        retrieval=wish.retrieval if retrieval_known else before.retrieval,
+        image=wish.image,
+    )
+
+
+def _retained(records: Records, serving: Revision | None, overlay: Overlay, keep: int) -> tuple[Revision, ...]:
+    """Nothing that serves or is gone back to is among those that go."""
+    everything = {number: record.revision for number, record in records.items()}
+    if serving is not None:
+        everything[serving.number] = serving
+    always = (*overlay.sources, *((serving.number,) if serving is not None else ()))
+    return tuple(everything[number] for number in kept(everything, records, always, keep))
+
+
+def _declared_retrieval(observed: Observed) -> Retrieval:
+    spec = observed.service.spec.retrieval
+    return Retrieval(mode=spec.mode.value, top_k=spec.top_k, minimum_score=spec.minimum_score)
 
 
 def _attempt(faults: dict[str, NotReady], part: str, make: Callable[[], T]) -> T | None:
@@ -126,22 +236,11 @@ def _attempt(faults: dict[str, NotReady], part: str, make: Callable[[], T]) -> T
         return None
 
 
-def _reference(observed: Observed, name: str, field: str) -> Reference:
-    reference = observed.references.get(name)
-    if reference is None or not reference.found:
-        raise NotReady(
-            Reason.ConfigMapMissing,
-            f'ConfigMap "{name}", named by {field}, does not exist in namespace'
-            f' "{observed.service.metadata.namespace}": create it.',
-        )
-    return reference
-
-
 def _wanted_prompt(observed: Observed) -> PromptRelease:
     spec = observed.service.spec.prompt
     system = spec.system
     if spec.config_map_ref is not None:
-        reference = _reference(observed, spec.config_map_ref.name, "spec.prompt.configMapRef")
+        reference = named_config_map(observed, spec.config_map_ref.name, "spec.prompt.configMapRef")
         system = reference.texts.get(spec.config_map_ref.key)
         if not system:
             raise NotReady(
@@ -151,127 +250,3 @@ def _wanted_prompt(observed: Observed) -> PromptRelease:
             )
     text = system or ""
     return PromptRelease(version=spec.version, hash=prompt_hash(text, spec.refusal), system=text, refusal=spec.refusal)
-
-
-def _wanted_index(observed: Observed) -> IndexTarget:
-    service, spec = observed.service, observed.service.spec
-    content = ""
-    if spec.index.documents.config_map_ref is not None:
-        reference = _reference(observed, spec.index.documents.config_map_ref.name, "spec.index.documents.configMapRef")
-        if reference.size == 0:
-            raise NotReady(
-                Reason.NoDocuments,
-                f'ConfigMap "{reference.name}", named by spec.index.documents.configMapRef, is empty: add documents.',
-            )
-        content = reference.content_hash
-    identity = index_identity(spec)
-    digest = index_hash(spec, identity, content)
-    name = names.collection(service.metadata.namespace, service.metadata.name, spec.index.version, digest)
-    return IndexTarget(version=spec.index.version, hash=digest, collection=name, identity=identity)
-
-
-def _history(observed: Observed) -> dict[int, Revision]:
-    """RagRevisions by rising number; one that cannot be read is left out (its schema is the API server's to keep)."""
-    revisions: dict[int, Revision] = {}
-    for body in observed.of_kind("RagRevision"):
-        try:
-            revision = RagRevision.model_validate(body).spec.to_contract(FULL)
-        except ValidationError:
-            continue
-        revisions[revision.number] = revision
-    return dict(sorted(revisions.items()))
-
-
-def _live_table(observed: Observed) -> ReleaseTable:
-    """The table as stored; empty when it is absent or was broken by hand."""
-    name = observed.service.metadata.name
-    body = observed.child("ConfigMap", names.releases(name))
-    try:
-        return ReleaseTable.model_validate_json(((body or {}).get("data") or {}).get(FILE_NAME, ""))
-    except ValidationError:
-        return ReleaseTable(service=name)
-
-
-def index_result(observed: Observed, index: IndexTarget) -> IndexResult | None:
-    """What the index Job's pod reported for exactly this content, as long as the pod is there. Success wins."""
-    job = names.index_job(observed.service.metadata.name, index.hash)
-    found = None
-    for pod in observed.pods:
-        if pod.component != names.COMPONENT_INDEX or pod.labels.get("job-name") != job or not pod.message:
-            continue
-        try:
-            result = IndexResult.model_validate(json.loads(pod.message))
-        except ValueError:
-            continue
-        if result.content_hash == index.hash and (found is None or result.outcome == "Succeeded"):
-            found = result
-    return found
-
-
-def rebuilt_otherwise(
-    observed: Observed, index: IndexTarget | None, verified: IndexRelease | None
-) -> IndexResult | None:
-    """The Job's result when it is another than the release names: the documents on the volume have changed since."""
-    result = index_result(observed, index) if index is not None else None
-    if result is None or verified is None or result.outcome != "Succeeded" or result.chunks == verified.chunks:
-        return None
-    return result
-
-
-def _verified(observed: Observed, index: IndexTarget | None, history: Mapping[int, Revision]) -> IndexRelease | None:
-    """Counts of the wanted index: from a revision that already served it, else from the Job that just built it."""
-    if index is None:
-        return None
-    embedder = wanted_embedder(observed.service.spec)
-    for revision in history.values():
-        if revision.index.hash == index.hash:
-            return revision.index.model_copy(update={"embedder": embedder})
-    result = index_result(observed, index)
-    if result is None or result.outcome != "Succeeded":
-        return None
-    return IndexRelease(
-        version=index.version,
-        hash=index.hash,
-        collection=index.collection,
-        identity=index.identity,
-        documents=result.documents,
-        chunks=result.chunks,
-        embedder=embedder,
-    )
-
-
-def _numbered(content: Revision, observed: Observed, history: Mapping[int, Revision], live: ReleaseTable) -> Revision:
-    """Equal content keeps its number; new content gets one that was never used."""
-    wanted = revision_hash(content)
-    known = [*history.values(), *live.revisions]
-    for revision in known:
-        if revision_hash(revision) == wanted:
-            return revision.model_copy(update={"weight": FULL})
-    used = [revision.number for revision in known] + _numbers_in_status(observed)
-    return content.model_copy(update={"number": max(used, default=0) + 1})
-
-
-def _numbers_in_status(observed: Observed) -> list[int]:
-    status = observed.status
-    numbers = [entry.get("number") for entry in status.get("history") or ()] + [status.get("revision")]
-    return [number for number in numbers if isinstance(number, int)]
-
-
-def _serving(observed: Observed, history: Mapping[int, Revision], live: ReleaseTable) -> Revision | None:
-    """What was served until now: the number in the stored table; when that is lost the one in status, else the newest."""
-    hint = observed.status.get("revision")
-    if live.revisions:
-        stored = live.revisions[0]
-        return history.get(stored.number, stored).model_copy(update={"weight": FULL})
-    if isinstance(hint, int) and hint in history:
-        return history[hint]
-    return history[max(history)] if history else None
-
-
-def _retained(history: Mapping[int, Revision], serving: Revision | None, keep: int) -> tuple[Revision, ...]:
-    everything = dict(history)
-    if serving is not None:
-        everything[serving.number] = serving
-    newest = sorted(everything)[-keep:]
-    wanted = {*newest, *([serving.number] if serving else [])}
-    return tuple(everything[number] for number in sorted(wanted))

@@ -1,16 +1,19 @@
 """Everything that one RagService becomes: `build_all` is the table of contents. Pure: equal inputs give equal objects."""
 
+from collections.abc import Iterable
 from typing import Any
 
+from rag_contract.release_table import PromptRelease, Revision
+
 from .. import names, quantities
-from ..api import DeletionPolicy, RagService
+from ..api import DeletionPolicy, Made, RagService
 from ..observed import Observed
 from ..releases import Plan
-from ..settings import Settings
+from ..settings import PACKAGE_VERSION, Settings
 from . import api, index, model, model_cache, model_fetch, model_keys, prompt, qdrant, releases, secrets
 from .retention import stuck_pods, unwanted
 
-__all__ = ["build_all", "claims", "owned", "secrets", "stuck_pods", "unwanted"]
+__all__ = ["build_all", "build_released", "claims", "owned", "secrets", "stuck_pods", "unwanted"]
 
 Json = dict[str, Any]
 
@@ -21,14 +24,14 @@ def build_all(svc: RagService, observed: Observed, plan: Plan, settings: Setting
     children = [
         api.service_account(svc),
         api.settings_map(svc),
-        *_prompts(svc, plan),
+        *_prompts(svc, plan.retained, plan.prompt),
         *_vector_store(svc, observed, settings, stamp),
-        *_revisions(svc, plan),
+        *releases.revisions(svc, observed, plan, _made(plan, settings)),
         *model_fetch.jobs(svc, observed, plan, settings),
         *model.build(svc, observed, plan, settings),
         releases.table(svc, plan.table),
         api.service(svc),
-        api.deployment(svc, settings, api.Keys(stamp, model_keys.references(svc, plan))),
+        api.deployment(svc, plan.api_image(settings.api_image), api.Keys(stamp, model_keys.references(svc, plan))),
         *([api.disruption_budget(svc)] if svc.spec.api.replicas > 1 else []),
         *_index(svc, observed, plan, settings, stamp),
     ]
@@ -92,11 +95,27 @@ def key_stamp(svc: RagService, observed: Observed) -> str:
     return str(observed.new_key or (template.get("annotations") or {}).get(names.ANNOTATION_KEY, ""))
 
 
-def _prompts(svc: RagService, plan: Plan) -> list[Json]:
+def build_released(svc: RagService, observed: Observed, plan: Plan, settings: Settings) -> list[Json]:
+    """What is served and nothing else: all that may change while the spec is refused."""
+    children = [
+        *_prompts(svc, plan.retained),
+        *releases.revisions(svc, observed, plan, _made(plan, settings)),
+        releases.table(svc, plan.table),
+    ]
+    return [owned(svc, child) for child in children]
+
+
+def _made(plan: Plan, settings: Settings) -> Made:
+    return Made(
+        image=plan.api_image(settings.api_image), image_declared=plan.image is not None, render_version=PACKAGE_VERSION
+    )
+
+
+def _prompts(svc: RagService, retained: Iterable[Revision], declared: PromptRelease | None = None) -> list[Json]:
     """Each content once, whichever of the kept revisions and the declared prompt name it."""
-    kept = {revision.prompt.hash: revision.prompt for revision in plan.retained}
-    if plan.prompt is not None:
-        kept.setdefault(plan.prompt.hash, plan.prompt)
+    kept = {revision.prompt.hash: revision.prompt for revision in retained}
+    if declared is not None:
+        kept.setdefault(declared.hash, declared)
     return [prompt.config_map(svc, content) for _, content in sorted(kept.items())]
 
 
@@ -110,10 +129,6 @@ def _vector_store(svc: RagService, observed: Observed, settings: Settings, stamp
         qdrant.service(svc),
         qdrant.statefulset(svc, spec, settings, live, stamp),
     ]
-
-
-def _revisions(svc: RagService, plan: Plan) -> list[Json]:
-    return [releases.revision(svc, content) for content in plan.retained]
 
 
 def _index(svc: RagService, observed: Observed, plan: Plan, settings: Settings, stamp: str) -> list[Json]:

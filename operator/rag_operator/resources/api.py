@@ -16,7 +16,6 @@ from rag_contract.environment import (
 from .. import names
 from ..api import AuthMode, RagService
 from ..releases.identity import digest
-from ..settings import Settings
 from . import model_keys as model_key_files
 from . import pod, store
 from .store import SecretKey
@@ -99,8 +98,8 @@ class Keys:
     models: tuple[SecretKey, ...] = ()
 
 
-def deployment(svc: RagService, settings: Settings, keys: Keys) -> Json:
-    """The pods, with the keys of the vector store, the clients and the model servers."""
+def deployment(svc: RagService, image: str, keys: Keys) -> Json:
+    """The pods of this image, with the keys of the vector store, the clients and the model servers."""
     spec = svc.spec.api
     replicas = 0 if svc.spec.suspend else spec.replicas
     return {
@@ -120,7 +119,7 @@ def deployment(svc: RagService, settings: Settings, keys: Keys) -> Json:
                     },
                     **({"annotations": {names.ANNOTATION_KEY: keys.stamp}} if keys.stamp else {}),
                 },
-                "spec": _pod(svc, settings, keys.models),
+                "spec": _pod(svc, image, keys.models),
             },
         },
     }
@@ -143,7 +142,7 @@ def _metadata(svc: RagService) -> Json:
     return {"name": names.api(svc.metadata.name), "labels": {names.LABEL_COMPONENT: names.COMPONENT_API}}
 
 
-def _pod(svc: RagService, settings: Settings, model_keys: tuple[SecretKey, ...]) -> Json:
+def _pod(svc: RagService, image: str, model_keys: tuple[SecretKey, ...]) -> Json:
     spec = svc.spec.api
     grace = pod.PRE_STOP_SECONDS + spec.drain_seconds + GRACE_MARGIN_SECONDS
     more: Json = {
@@ -152,7 +151,7 @@ def _pod(svc: RagService, settings: Settings, model_keys: tuple[SecretKey, ...])
     }
     if spec.replicas > 1:
         more["topologySpreadConstraints"] = [_spread(svc)]
-    main, volumes = _container(svc, settings), _volumes(svc)
+    main, volumes = _container(svc, image), _volumes(svc)
     if model_keys:
         volumes.append(model_key_files.volume(model_keys))
         mount = {"name": names.VOLUME_MODEL_KEYS, "mountPath": MODEL_KEYS_PATH, "readOnly": True}
@@ -160,7 +159,7 @@ def _pod(svc: RagService, settings: Settings, model_keys: tuple[SecretKey, ...])
     return pod.pod_spec(main, volumes, **more)
 
 
-def _container(svc: RagService, settings: Settings) -> Json:
+def _container(svc: RagService, image: str) -> Json:
     key = store.read_key(svc)
     secret = [pod.secret_variable(QDRANT_API_KEY_VARIABLE, key.secret, key.key)] if key is not None else []
     mounts = [
@@ -171,7 +170,7 @@ def _container(svc: RagService, settings: Settings) -> Json:
         mounts.append({"name": names.VOLUME_KEYS, "mountPath": API_KEYS_PATH, "readOnly": True})
     return pod.container(
         "api",
-        svc.spec.api.image or settings.api_image,
+        image,
         svc.spec.api.resources,
         envFrom=[{"configMapRef": {"name": names.api_settings(svc.metadata.name, settings_hash(svc))}}],
         env=secret,

@@ -119,7 +119,7 @@ def _as_it_runs(
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": _metadata(svc, model),
-        "spec": {**live["spec"], "replicas": replicas},
+        "spec": {**live["spec"], "replicas": 0 if svc.spec.suspend else replicas},
     }
 
 

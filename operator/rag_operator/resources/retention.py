@@ -101,7 +101,7 @@ def _index_due(observed: Observed, plan: Plan, age: Age) -> float | None:
         wait = RETRY_AFTER
     elif plan.verified is None:
         wait = UNREAD_AFTER
-    elif age.missing:
+    elif age.missing and plan.serves_declared_index:
         wait = LOST_AFTER
     else:
         return None
@@ -164,4 +164,4 @@ def _job_goes(job: Json, plan: Plan, age: Age, *, is_wanted: bool, as_built: boo
     if plan.verified is None:
         # It says it succeeded, yet neither its pod nor a revision tells the counts: running it again only verifies.
         return age.of(end[1]) >= UNREAD_AFTER
-    return age.missing and age.of(end[1]) >= LOST_AFTER
+    return age.missing and plan.serves_declared_index and age.of(end[1]) >= LOST_AFTER

@@ -266,9 +266,9 @@ class Informer:
         for key, packed in found.items():
             cached = self._objects.get(key)
             # The list wins over an older object, and over a newer one that it should hold: then the store was put back.
-            if cached is None or packed.version > cached.version:
-                self._put(packed.body)
-            elif packed.version < cached.version and (rewound or cached.version <= version):
+            younger = cached is None or packed.version > cached.version
+            put_back = cached is not None and packed.version < cached.version and (rewound or cached.version <= version)
+            if younger or put_back:
                 self._put(packed.body)
         for key in [key for key in self._objects if key not in found]:
             if rewound or self._objects[key].version <= version:  # else we wrote it after the list was made

@@ -16,7 +16,8 @@ from .columns import columns
 from .facts import FALSE, TRUE, UNKNOWN, Facts, Verdict
 from .follow_up import eviction_hints, look_again, missing_collection, secret_reported_missing, touch_mark, transitions
 from .model_fetch import fetch_status
-from .rollup import PARTS, degraded, progressing, ready
+from .revisions import revision_writes
+from .rollup import OPTIONAL, PARTS, degraded, progressing, ready
 from .stack import suspended
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "missing_collection",
     "of_bug",
     "of_unreadable",
+    "revision_writes",
     "secret_reported_missing",
     "touch_mark",
     "transitions",
@@ -36,7 +38,7 @@ __all__ = [
 
 def compute(facts: Facts) -> Json:
     """The whole status, as it is to be stored."""
-    parts = {name: condition(facts) for name, condition in PARTS}
+    parts = {name: verdict for name, condition in PARTS if (verdict := condition(facts)) is not None}
     verdicts = {
         "Ready": ready(facts, parts),
         **parts,
@@ -46,7 +48,7 @@ def compute(facts: Facts) -> Json:
     }
     body = facts.observed.body
     return {
-        **columns(facts, parts["ReleaseSettled"].status == TRUE),
+        **columns(facts),
         **fetch_status(facts),
         "observedGeneration": body["metadata"].get("generation", 0),
         "conditions": _stamped(verdicts, body, facts.now),
@@ -58,7 +60,7 @@ def of_unreadable(unreadable: Unreadable, now: datetime) -> Json:
     body = unreadable.body
     invalid = Verdict(FALSE, Reason.InvalidObject, short(unreadable.message))
     nothing = Verdict(UNKNOWN, Reason.InvalidObject, "The spec cannot be read.")
-    verdicts = {name: nothing for name, _ in PARTS} | {
+    verdicts = {name: nothing for name, _ in PARTS if name not in OPTIONAL} | {
         "Ready": invalid,
         "SpecValid": invalid,
         "Progressing": Verdict(FALSE, Reason.InvalidObject, "Waiting for an edit of the spec."),

@@ -1,114 +1,26 @@
-"""Conditions of what is served: is the index verified, and has every API pod said that it serves what is declared?"""
+"""Conditions of what is served: has every API pod said that it serves what is asked for, and what does that wait for?"""
 
 from .. import names
 from ..api import Reason
-from ..faults import Fault, controller_fault, short
-from ..observed import Json, Pod, PodAnswer, finished
-from ..releases import index_result, rebuilt_otherwise
-from .facts import FALSE, KEY_REFUSED, TRUE, UNKNOWN, Facts, Verdict, fault_verdict, is_suspended
-
-
-def index_ready(facts: Facts) -> Verdict:
-    """Is the declared index built and verified?"""
-    plan = facts.plan
-    fault = plan.faults.get(names.COMPONENT_INDEX)
-    if fault is not None:
-        return Verdict(FALSE, Reason(fault.reason), fault.message)
-    said = facts.failing("collections")
-    if said is not None and plan.verified is not None:
-        return _collection_wrong(facts, said)
-    if plan.verified is not None:
-        found = plan.verified
-        return Verdict(
-            TRUE,
-            Reason.IndexVerified,
-            f'Index "{found.version}" holds {found.documents} documents in {found.chunks} chunks.',
-        )
-    if facts.suspended:
-        return is_suspended()
-    refused = facts.refusal(names.COMPONENT_INDEX)
-    if refused is not None:
-        return fault_verdict(refused)
-    return _index_job(facts)
-
-
-def _collection_wrong(facts: Facts, said: str) -> Verdict:
-    """Building it again heals a loss, but not documents that have changed under the same name."""
-    if KEY_REFUSED in said:
-        return Verdict(FALSE, Reason.VectorStoreUnauthorized, f"{said} Whether the collection is whole cannot be seen.")
-    index = facts.plan.index
-    result = rebuilt_otherwise(facts.observed, index, facts.plan.verified)
-    if result is None or index is None:
-        message = f"{said} The index Job verifies it again, and builds it anew where it is lost."
-        return Verdict(FALSE, Reason.CollectionMissing, message)
-    message = (
-        f'The documents of the index "{index.version}" have changed since it was released: it now has {result.chunks}'
-        " chunks. Give it a new spec.index.version."
-    )
-    return Verdict(FALSE, Reason.IndexVersionReused, message)
-
-
-def _index_job(facts: Facts) -> Verdict:
-    index = facts.plan.index
-    if index is None:
-        return Verdict(UNKNOWN, Reason.IndexBuilding, "The index is not known yet.")
-    name = names.index_job(facts.name, index.hash)
-    job = facts.observed.child("Job", name)
-    if job is None:
-        return Verdict(FALSE, Reason.IndexBuilding, f'Index "{index.version}" is about to be built.')
-    end = finished(job)
-    if end is not None and end[0] == "Failed":
-        return _index_failed(facts, job, name)
-    said = _failed_try(facts)
-    if said is not None:
-        return Verdict(FALSE, said.reason, f"{said.message} Job {name} tries again.")
-    fault = controller_fault(job, facts.observed.notices) or facts.pod_fault(_pods_of_job(facts, name))
-    if fault is not None:
-        return fault_verdict(fault)
-    return Verdict(FALSE, Reason.IndexBuilding, f'Job {name} builds the index "{index.version}".')
-
-
-def _index_failed(facts: Facts, job: Json, name: str) -> Verdict:
-    """The indexer's own word first, then what happened to its pod, then the Job's."""
-    again = f"It is tried again every few minutes; delete the Job {name} to try at once."
-    failed = [c for c in job["status"]["conditions"] if c["type"] == "Failed"]
-    if any(c.get("reason") == "DeadlineExceeded" for c in failed):
-        seconds = facts.observed.service.spec.index.deadline_seconds
-        return Verdict(
-            FALSE,
-            Reason.DeadlineExceeded,
-            f"Job {name} took longer than spec.index.deadlineSeconds ({seconds}): raise it, or index fewer documents."
-            f" {again}",
-        )
-    said = _failed_try(facts)
-    if said is not None:
-        return Verdict(FALSE, said.reason, f"{said.message} {again}")
-    fault = facts.pod_fault(_pods_of_job(facts, name))
-    if fault is not None:
-        return Verdict(FALSE, Reason.IndexFailed, f"{fault.message} {again}")
-    words = [c.get("message", "") for c in failed]
-    return Verdict(FALSE, Reason.IndexFailed, f"Job {name} failed: {short(' '.join(words))}. {again}")
-
-
-def _failed_try(facts: Facts) -> Fault | None:
-    """What the indexer itself reported of a try that failed."""
-    result = index_result(facts.observed, facts.plan.index) if facts.plan.index else None
-    if result is None or result.outcome != "Failed":
-        return None
-    known = result.reason in set(Reason)
-    return Fault(Reason(result.reason) if known else Reason.IndexFailed, short(result.message))
-
-
-def _pods_of_job(facts: Facts, job: str) -> list[Pod]:
-    pods = facts.observed.pods_of(names.COMPONENT_INDEX)
-    return [pod for pod in pods if pod.labels.get("job-name") == job and not pod.succeeded]
+from ..observed import PodAnswer
+from .facts import FALSE, TRUE, UNKNOWN, Facts, Verdict, fault_verdict, is_suspended
 
 
 def release_settled(facts: Facts) -> Verdict:
     """Has every ready API pod itself said that it serves what is declared?"""
-    plan = facts.plan
+    stands_still = _cannot_move(facts) or waits_for(facts)
+    if stands_still is not None:
+        return stands_still
+    said = confirmed(facts)
+    if said.status != TRUE or not facts.plan.overlay.active:
+        return said
+    return Verdict(TRUE, Reason.RolledBack, f"{said.message} spec.rollback goes back to {gone_back_to(facts)}.")
+
+
+def _cannot_move(facts: Facts) -> Verdict | None:
+    """Why nothing that is declared can be released; None when something can."""
     for part in (names.COMPONENT_PROMPT, names.COMPONENT_INDEX):
-        fault = plan.faults.get(part)
+        fault = facts.plan.faults.get(part)
         if fault is not None:
             return Verdict(FALSE, Reason(fault.reason), fault.message)
     refused = facts.refusal(names.COMPONENT_RELEASES, names.COMPONENT_REVISION, names.COMPONENT_PROMPT)
@@ -118,16 +30,33 @@ def release_settled(facts: Facts) -> Verdict:
         return is_suspended()
     if facts.problem is not None:
         return Verdict(FALSE, Reason(facts.problem.reason), facts.problem.message)
-    if plan.desired is None:
-        now = plan.serving
-        still = f" Revision {now.number} goes on serving." if now else ""
-        return Verdict(
-            FALSE, Reason.WaitingForIndex, f"The declared release is served once its index is verified.{still}"
-        )
-    return _confirmed(facts)
+    return None
 
 
-def _confirmed(facts: Facts) -> Verdict:
+def waits_for(facts: Facts) -> Verdict | None:
+    """What the release that is asked for waits for; None when all its parts are there."""
+    plan = facts.plan
+    if plan.desired is not None:
+        return None
+    now = plan.serving
+    still = f" Revision {now.number} serves until then." if now else ""
+    fault = plan.faults.get(names.COMPONENT_MODEL)
+    if plan.served_index is not None and fault is not None:
+        return Verdict(FALSE, Reason(fault.reason), fault.message + still)
+    return Verdict(FALSE, Reason.WaitingForIndex, f"The declared release is served once its index is verified.{still}")
+
+
+def gone_back_to(facts: Facts) -> str:
+    """What spec.rollback names, in words; empty when nothing."""
+    rollback = facts.observed.service.spec.rollback
+    named = rollback.model_dump(mode="json", exclude_none=True)
+    return ", ".join(f"{field} {value}" for field, value in named.items())
+
+
+def confirmed(facts: Facts) -> Verdict:
+    """Has every ready API pod said that it serves what is in the release table?"""
+    if facts.plan.serving is None:
+        return Verdict(FALSE, Reason.WaitingForIndex, "Nothing is released yet.")
     ready = [pod for pod in facts.api_pods if pod.ready]
     if not ready:
         return Verdict(UNKNOWN, Reason.WaitingForApi, "No API pod is ready to be asked what it serves.")
@@ -167,6 +96,8 @@ def _difference(facts: Facts, answer: PodAnswer) -> str:
             index.identity,
         ):
             return "index"
-        if (said.model.runtime, said.model.name) != (revision.model.runtime, revision.model.name):
+        model = revision.model
+        said_hash = said.model.hash or model.hash  # an earlier API image does not report it
+        if (said.model.runtime, said.model.name, said_hash) != (model.runtime, model.name, model.hash):
             return "model"
     return ""

@@ -146,7 +146,9 @@ BAD: list[tuple[str, str, Change, str]] = [
             lambda s: s["volumes"].append(
                 {
                     "name": "t",
-                    "projected": {"sources": [{"secret": {"name": "keys"}}, {"serviceAccountToken": {"path": "token"}}]},
+                    "projected": {
+                        "sources": [{"secret": {"name": "keys"}}, {"serviceAccountToken": {"path": "token"}}]
+                    },
                 }
             )
         ),

@@ -48,6 +48,9 @@ EXAMPLES: dict[str, tuple[Any, Any]] = {
     "model.vllm.source.hub.endpoint": ("http://one.example.com", "http://two.example.com"),
     "model.vllm.source.s3.url": ("s3://one/model", "s3://two/model"),
     "model.vllm.source.s3.endpoint": ("http://one.example.com", "http://two.example.com"),
+    "rollback.prompt": ("old-1", "old-2"),
+    "rollback.index": ("old-1", "old-2"),
+    "rollback.model": ("old-1", "old-2"),
     "model.vllm.nodeSelector": ({}, {"one": "two"}),
 }
 

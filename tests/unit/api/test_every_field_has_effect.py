@@ -47,12 +47,12 @@ def outcome(spec: Json) -> Any:
     service = parsed(spec)
     observed = Observed(service=service, body={"metadata": METADATA, "spec": spec}, references=REFERENCES)
     try:
-        built = with_old_revisions(with_result(observed))
-        plan = make_plan(built)
+        built = with_result(observed)
+        now = current(built)
+        serving = with_old_revisions(with_model(with_weights(built, now)))
+        plan = make_plan(serving)
         assert plan.desired is not None
-        now = build_all(service, built, plan, SETTINGS)
-        later = build_all(service, with_weights(built, now), plan, SETTINGS)
-        return [*now, *later, *claims(service, built)]
+        return [*now, *build_all(service, serving, plan, SETTINGS), *claims(service, built)]
     except ValidationError:
         return "not in the contract"
 
@@ -91,6 +91,16 @@ def with_result(observed: Observed) -> Observed:
     return replace(observed, pods=(pod_of(index_pod(target)),), claims={names.qdrant_claim("faq"): claim})
 
 
+def with_model(observed: Observed) -> Observed:
+    """The pods of the declared model, if it has any, have loaded it."""
+    servers = [
+        body
+        for body in current(observed)
+        if body["kind"] == "Deployment" and component_of(body) == names.COMPONENT_MODEL
+    ]
+    return observed.with_children([{**body, "status": {"readyReplicas": 1}} for body in servers])
+
+
 def with_weights(observed: Observed, children: list[Json]) -> Observed:
     """The Jobs that download weights have ended well."""
     jobs = [body for body in children if body["kind"] == "Job" and component_of(body) == names.COMPONENT_MODEL_FETCH]
@@ -126,6 +136,14 @@ def with_old_revisions(observed: Observed) -> Observed:
                 **body["spec"],
                 "number": number,
                 "prompt": {**body["spec"]["prompt"], "version": f"old-{number}"},
+                "index": {**body["spec"]["index"], "version": f"old-{number}", "hash": f"old-{number}"},
+                "model": {
+                    **body["spec"]["model"],
+                    "runtime": "External",
+                    "name": f"old-{number}",
+                    "hash": f"old-{number}",
+                    "endpoints": [{"url": "http://old.example.com", "model": "old"}],
+                },
             },
         }
         for number in (1, 2)

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 from rag_contract.identity import IndexIdentity
 from rag_contract.release_table import IndexRelease, ModelRelease, PromptRelease, Retrieval, Revision
-from rag_operator.api import AuthMode, RagRevisionSpec, RagService
+from rag_operator.api import AuthMode, Made, RagRevisionSpec, RagService
 
 from tests.control_plane.crd.objects import Case, cases, changed, minimal
 
@@ -112,7 +112,7 @@ def test_revision_goes_to_its_record_and_back() -> None:
         retrieval=Retrieval(mode="Sparse", top_k=6, minimum_score=0.5),
     )
 
-    record = RagRevisionSpec.from_contract(revision, "content")
+    record = RagRevisionSpec.from_contract(revision, "content", Made(image="api:1", render_version="1"))
 
     assert record.hash == "content"
     assert record.to_contract(25) == revision

@@ -84,6 +84,8 @@ async def test_history_is_bounded_with_its_prompts() -> None:
     for number in range(2, 5):
         world.edit(prompt={"version": f"answer-v{number}", "system": f"Words {number}."})
         await world.run()
+        world.pods_report()
+        await world.run()
     kinds = [key.name for key in world.objects if key.kind == "RagRevision"]
     assert sorted(kinds) == ["handbook-r3", "handbook-r4"]
     assert len([key for key in world.objects if key.name.startswith("handbook-prompt-")]) == 2

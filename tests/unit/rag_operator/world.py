@@ -104,6 +104,7 @@ class World:
         self.fetches: dict[str, FetchProgress] = {}
         self.secrets: dict[str, Json] = {}
         self.now = START
+        self.settings = SETTINGS
         self.gone = False
         self.unreadable = ""
         self.refuse: Callable[[str, str, str], ApiError | None] = lambda verb, kind, name: None
@@ -196,7 +197,8 @@ class World:
         if desired == (body.get("status") or {}):
             return False
         self._write("status", body)
-        self.body["status"] = json.loads(json.dumps(desired))
+        stored = self.body if body["kind"] == "RagService" else self.objects[key_of(body)]
+        stored["status"] = json.loads(json.dumps(desired))
         return True
 
     async def event(self, body: Json, kind: str, reason: str, message: str, now: datetime) -> None:
@@ -237,7 +239,7 @@ class World:
     async def run(self) -> float | None:
         """One pass; `writes` holds what it wrote."""
         self.writes.clear()
-        return await reconcile(KEY, self, SETTINGS, lambda: self.now)
+        return await reconcile(KEY, self, self.settings, lambda: self.now)
 
     def later(self, seconds: float) -> None:
         """Time goes by."""
@@ -381,7 +383,7 @@ def report(table: ReleaseTable) -> ModelsCurrent:
                     collection=revision.index.collection,
                     identity=revision.index.identity,
                 ),
-                model=ModelReport(runtime=revision.model.runtime, name=revision.model.name),
+                model=ModelReport(runtime=revision.model.runtime, name=revision.model.name, hash=revision.model.hash),
                 loaded_at="2026-11-21T08:00:00Z",
             )
             for revision in table.revisions

@@ -1,0 +1,263 @@
+"""ModelReady and what a model's server goes through: loading, serving, failing, exchanged for another, given up."""
+
+from typing import Any, get_args
+
+import pytest
+from rag_contract.model_server import EngineFault, ModelServerResult
+from rag_contract.reports import ReadyCheck
+from rag_operator import names
+from rag_operator.api import Reason
+from rag_operator.faults.engine import ENGINE_REASONS
+from rag_operator.observed import ChildKey, PodAnswer
+
+from tests.unit.rag_operator.test_model_deployment import declared
+from tests.unit.rag_operator.world import NAME, World, report, running_pod, service
+
+Json = dict[str, Any]
+EXTERNAL = {"url": "https://models.example.com", "model": "gpt-4o-mini", "apiKeySecretRef": {"name": "llm", "key": "k"}}
+MODEL_KINDS = {"Deployment", "Service", "PodDisruptionBudget"}
+
+
+def model_children(world: World) -> set[ChildKey]:
+    """Everything that is there for a model server."""
+    return {key for key in world.objects if key.kind in MODEL_KINDS and f"{NAME}-model-" in key.name}
+
+
+def deployment(world: World) -> Json:
+    (key,) = [key for key in model_children(world) if key.kind == "Deployment"]
+    return world.objects[key]
+
+
+async def settle(world: World) -> None:
+    """Passes with everybody else doing their part, until nothing is written any more."""
+    await world.run()
+    for _ in range(8):
+        world.controllers_finish()
+        world.pods_report()
+        await world.run()
+        if not world.writes:
+            break
+
+
+async def serving(body: Json) -> World:
+    """A world in which this service is served and settled."""
+    world = World(body)
+    await world.run()
+    world.controllers_finish()
+    world.job_ends()
+    await settle(world)
+    assert world.reason() == ("True", "AllChecksPassed"), world.condition("Ready")
+    return world
+
+
+def loading(world: World, **status: Any) -> None:
+    """The model's only pod runs and is not ready; `status` is of its container."""
+    body = deployment(world)
+    body["status"] = {"observedGeneration": body["metadata"]["generation"], "replicas": 1, "updatedReplicas": 1}
+    pod = running_pod(f"{body['metadata']['name']}-0", names.COMPONENT_MODEL)
+    pod["metadata"]["labels"] |= body["spec"]["template"]["metadata"]["labels"]
+    pod["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+    pod["status"]["containerStatuses"] = [{"containerID": "c1", "restartCount": 0, "state": {"running": {}}, **status}]
+    world.pods[pod["metadata"]["name"]] = pod
+
+
+async def test_model_server_is_served_once_it_has_loaded() -> None:
+    world = await serving(declared())
+
+    assert world.reason("ModelReady") == ("True", "ModelServing")
+    model = world.table.revisions[0].model
+    assert (model.runtime, model.name) == ("VLLM", "Qwen/Qwen2.5-1.5B-Instruct")
+    await world.run()
+    assert world.writes == []
+
+
+async def test_a_model_that_loads_serves_nobody_yet() -> None:
+    world = World(declared())
+    await world.run()
+    world.controllers_finish()
+    world.job_ends()
+    loading(world)
+    await world.run()
+
+    assert world.reason("ModelReady") == ("False", "ModelLoading")
+    assert world.table.revisions == ()
+    assert world.reason()[0] == "False"
+
+
+async def test_unpinned_revision_and_unknown_flag_are_told_while_it_serves() -> None:
+    message = (await serving(declared({"args": ["--enable-metrics"]}))).condition("ModelReady")["message"]
+
+    assert "does not know --enable-metrics" in message
+    assert "pin spec.model.revision" in message
+
+
+async def test_pinned_model_with_known_flags_has_no_hints() -> None:
+    world = await serving(declared({"args": ["--max-num-seqs=8", "-O3"]}, revision="0" * 40))
+
+    assert world.condition("ModelReady")["message"].endswith('loaded the model "Qwen/Qwen2.5-1.5B-Instruct".')
+
+
+async def test_the_launchers_word_is_told_while_it_loads_again() -> None:
+    world = await serving(declared())
+    said = ModelServerResult(
+        outcome="Failed",
+        reason="GpuOutOfMemory",
+        message="The GPU's memory does not hold the model. Use more.",
+        detail="x",
+    )
+    loading(world, lastState={"terminated": {"exitCode": 1, "message": said.to_json()}})
+    await world.run()
+
+    assert world.reason("ModelReady") == ("False", "GpuOutOfMemory")
+    assert "Use more (x). See `kubectl logs" in world.condition("ModelReady")["message"]
+
+
+async def test_log_of_a_stock_image_is_read() -> None:
+    world = await serving(declared({"image": "vllm/vllm-openai:v0.32.0"}))
+    log = "INFO 11-21 loading\nRuntimeError: The NVIDIA driver on your system is too old (found version 12020).\n"
+    loading(world, lastState={"terminated": {"exitCode": 1, "reason": "Error", "message": log}})
+    await world.run()
+
+    assert world.reason("ModelReady") == ("False", "UnsupportedDriver")
+    assert "found version 12020" in world.condition("ModelReady")["message"]
+
+
+async def test_what_no_signature_knows_is_quoted() -> None:
+    world = await serving(declared())
+    loading(world, lastState={"terminated": {"exitCode": 3, "message": "ValueError: the moon is full"}})
+    await world.run()
+
+    assert world.reason("ModelReady") == ("False", "EngineCrashed")
+    assert "exit code 3: ValueError: the moon is full" in world.condition("ModelReady")["message"]
+
+
+async def test_container_memory_is_told_from_gpu_memory() -> None:
+    world = await serving(declared())
+    loading(world, lastState={"terminated": {"exitCode": 137, "reason": "OOMKilled"}})
+    await world.run()
+
+    assert world.reason("ModelReady") == ("False", "OutOfMemory")
+    assert "spec.model.vllm.resources.limits.memory" in world.condition("ModelReady")["message"]
+
+
+async def test_a_container_that_was_told_to_end_has_no_fault() -> None:
+    world = await serving(declared())
+    loading(world, lastState={"terminated": {"exitCode": 0, "message": ModelServerResult(outcome="Stopped").to_json()}})
+    await world.run()
+
+    assert world.reason("ModelReady") == ("False", "ModelLoading")
+
+
+def test_every_fault_of_the_launcher_is_a_reason() -> None:
+    assert {str(reason) for reason in ENGINE_REASONS} == set(get_args(EngineFault))
+
+
+async def test_external_model_has_no_server_of_ours_and_is_as_the_api_pods_say() -> None:
+    world = await serving(service(model={"runtime": "External", "external": EXTERNAL}))
+
+    assert model_children(world) == set()
+    assert world.reason("ModelReady") == ("True", "ExternalServing")
+    endpoint = world.table.revisions[0].model.endpoints[0]
+    assert (endpoint.url, endpoint.model, endpoint.key) == ("https://models.example.com", "gpt-4o-mini", "llm/k")
+
+    pod = next(name for name in world.pods if "-api-" in name)
+    world.pods[pod]["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+    check = ReadyCheck(name="model", ok=False, message="The model server refuses the key.")
+    world.answers[pod] = PodAnswer(models=report(world.table), checks=(check,))
+    await world.run()
+
+    assert world.reason("ModelReady") == ("False", "ModelUnreachable")
+    assert "refuses the key" in world.condition("ModelReady")["message"]
+
+
+async def test_external_model_is_unknown_until_a_pod_serves_it() -> None:
+    world = World(service(model={"runtime": "External", "external": EXTERNAL}))
+    await world.run()
+
+    assert world.reason("ModelReady") == ("Unknown", "WaitingForApi")
+
+
+async def test_kill_switch_acts_through_the_table_and_makes_no_release() -> None:
+    world = await serving(declared(fallback=[{"extractive": {}}]))
+    world.edit(model={"enabled": False})
+    await settle(world)
+
+    assert world.reason("ModelReady") == ("True", "ModelDisabled")
+    assert world.table.policy.model_enabled is False
+    assert len(world.table.policy.fallbacks) == 1
+    assert world.table.revisions[0].number == 1
+
+
+async def test_another_model_is_loaded_beside_the_one_that_serves_and_then_takes_over() -> None:
+    world = await serving(declared())
+    before = model_children(world)
+    old = next(key for key in before if key.kind == "Deployment")
+    template = world.objects[old]["spec"]["template"]
+    world.edit(model={"name": "Qwen/Qwen2.5-7B-Instruct", "vllm": {"nodeSelector": {"pool": "big"}}})
+    await world.run()
+
+    assert len([key for key in model_children(world) if key.kind == "Deployment"]) == 2
+    assert world.objects[old]["spec"]["template"] == template
+    assert world.table.revisions[0].model.name == "Qwen/Qwen2.5-1.5B-Instruct"
+
+    await settle(world)
+    assert world.table.revisions[0].model.name == "Qwen/Qwen2.5-7B-Instruct"
+    assert not before & model_children(world)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"runtime": "Extractive"}, {"runtime": "External", "external": EXTERNAL}],
+    ids=["Extractive", "External"],
+)
+async def test_switching_the_runtime_by_one_field_leaves_no_server_behind_and_goes_back(other: Json) -> None:
+    world = await serving(declared(external=EXTERNAL))
+    hashes = world.table.revisions[0].model.hash
+    world.edit(model=other)
+    await settle(world)
+
+    assert world.table.revisions[0].model.runtime == other["runtime"]
+    assert model_children(world) == set()
+
+    world.edit(model={"runtime": "VLLM"})
+    await world.run()
+    assert world.table.revisions[0].model.runtime == other["runtime"], "what serves goes on until the model has loaded"
+    await settle(world)
+    assert world.table.revisions[0].model.hash == hashes
+    assert world.table.revisions[0].number == 1
+    assert world.reason() == ("True", "AllChecksPassed")
+
+
+async def test_a_broken_gpu_path_is_left_in_one_edit_while_its_pods_still_fail() -> None:
+    world = await serving(declared())
+    loading(world, lastState={"terminated": {"exitCode": 1, "message": "RuntimeError: No CUDA GPUs are available"}})
+    await world.run()
+    assert world.reason("ModelReady") == ("False", "GpuNotVisible")
+
+    world.edit(model={"runtime": "Extractive"})
+    await world.run()
+    assert world.table.revisions[0].model.runtime == "Extractive"
+
+
+async def test_pods_that_load_are_kept_from_node_autoscalers_until_they_are_ready() -> None:
+    world = World(declared())
+    await world.run()
+    loading(world)
+    name = next(name for name in world.pods if "-model-" in name)
+    await world.run()
+
+    assert names.EVICTION_HINTS.items() <= world.pods[name]["metadata"]["annotations"].items()
+    await world.run()
+    assert not [write for write in world.writes if write[0] == "annotate"]
+
+    world.pods[name]["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    await world.run()
+    assert not names.EVICTION_HINTS.keys() & world.pods[name]["metadata"]["annotations"].keys()
+
+
+async def test_scaled_to_zero_is_told() -> None:
+    world = await serving(declared())
+    world.edit(model={"vllm": {"replicas": 0}})
+    await settle(world)
+
+    assert world.reason("ModelReady") == ("False", str(Reason.ScaledToZero))
