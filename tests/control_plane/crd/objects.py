@@ -59,6 +59,8 @@ def revision(name: str) -> Json:
             },
             "model": {"runtime": "Extractive", "name": "extractive", "hash": "0123456789abcdef", "maxSentences": 3},
             "retrieval": {"mode": "Sparse", "topK": 6},
+            "image": "api:1",
+            "renderVersion": "1",
         },
     }
 

@@ -103,7 +103,7 @@ def test_short_names_and_columns(plane: PrivateControlPlane, server: Server) -> 
         "lastTransitionTime": "2026-01-01T00:00:00Z",
     }
     status = {"conditions": [ready], "revision": 3, "prompt": "answer-v1", "index": "docs-v1", "model": "extractive"}
-    wide = {"url": "http://shown-api.default.svc", "api": "0/1", "qdrant": "1/1"}
+    wide = {"url": "http://shown-api.default.svc", "api": "0/1", "qdrant": "1/1", "gpu": "0/2"}
     patch = {"status": {**status, **wide}}
     assert server.send("PATCH", f"{SERVICES}/shown/status", patch, "application/merge-patch+json").status == 200
 
@@ -112,14 +112,16 @@ def test_short_names_and_columns(plane: PrivateControlPlane, server: Server) -> 
 
     assert head.split() == ["NAME", "READY", "REASON", "REVISION", "PROMPT", "INDEX", "MODEL", "AGE"]
     assert row.split()[:-1] == ["shown", "False", "IndexBuilding", "3", "answer-v1", "docs-v1", "extractive"]
-    assert wide_head.split()[-3:] == ["URL", "API", "QDRANT"]
-    assert wide_row.split()[-3:] == ["http://shown-api.default.svc", "0/1", "1/1"]
+    assert wide_head.split()[-4:] == ["URL", "API", "QDRANT", "GPU"]
+    assert wide_row.split()[-4:] == ["http://shown-api.default.svc", "0/1", "1/1", "0/2"]
 
 
 def test_revision_columns(plane: PrivateControlPlane, server: Server) -> None:
     assert server.send("POST", REVISIONS, revision("shown-r1")).status == 201
+    status = {"status": {"state": "Serving", "weight": 100, "since": "2026-01-01T00:00:00Z"}}
+    assert server.send("PATCH", f"{REVISIONS}/shown-r1/status", status, "application/merge-patch+json").status == 200
 
     head, row = plane.kubectl("get", "ragrev", "shown-r1").splitlines()
 
-    assert head.split() == ["NAME", "NUMBER", "PROMPT", "INDEX", "MODEL", "AGE"]
-    assert row.split()[:-1] == ["shown-r1", "1", "answer-v1", "docs-v1", "extractive"]
+    assert head.split() == ["NAME", "NUMBER", "PROMPT", "INDEX", "MODEL", "IMAGE", "WEIGHT", "STATE", "AGE"]
+    assert row.split()[:-1] == ["shown-r1", "1", "answer-v1", "docs-v1", "extractive", "api:1", "100", "Serving"]
