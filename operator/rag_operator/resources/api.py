@@ -148,9 +148,9 @@ def _pod(svc: RagService, image: str, model_keys: tuple[SecretKey, ...]) -> Json
     more: Json = {
         "serviceAccountName": names.api(svc.metadata.name),
         "terminationGracePeriodSeconds": grace,
+        # Whatever the number of pods: raising it must not exchange those that run.
+        "topologySpreadConstraints": [_spread(svc)],
     }
-    if spec.replicas > 1:
-        more["topologySpreadConstraints"] = [_spread(svc)]
     main, volumes = _container(svc, image), _volumes(svc)
     if model_keys:
         volumes.append(model_key_files.volume(model_keys))

@@ -130,9 +130,12 @@ def _metadata(svc: RagService, model: ModelRelease) -> Json:
 
 def _pod(svc: RagService, model: ModelRelease, settings: Settings) -> Json:
     spec = placement(svc)
-    more: Json = {"terminationGracePeriodSeconds": engine.times(spec).grace, **place(spec)}
-    if spec.replicas > 1:
-        more["topologySpreadConstraints"] = [_spread(svc, model)]
+    more: Json = {
+        "terminationGracePeriodSeconds": engine.times(spec).grace,
+        **place(spec),
+        # Whatever the number of pods: raising it must not exchange those that run.
+        "topologySpreadConstraints": [_spread(svc, model)],
+    }
     if spec.resource_claims:
         more["resourceClaims"] = [claim.model_dump(mode="json", by_alias=True) for claim in spec.resource_claims]
     if spec.runtime_class_name is not None:
