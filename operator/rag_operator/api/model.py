@@ -331,6 +331,11 @@ class Vllm(Part):
         default=60,
         description="How long a pod that is ended goes on answering the requests that it has begun, in seconds.",
     )
+    stall_seconds: Annotated[int, Field(ge=10, le=3600)] = Field(
+        default=120,
+        description="How long an engine may do nothing while requests wait until it is started anew, in seconds. A stock image"
+        " is judged by how long its server answers no probe.",
+    )
 
 
 class ModelProtocol(StrEnum):

@@ -26,9 +26,9 @@ PULL_SECONDS: Final = 1800
 """An image of ten gigabytes over a slow line: outside the load deadline, inside the roll-out's."""
 TEARDOWN_SECONDS: Final = 10
 """After the last answer the engine ends its workers and frees its GPUs."""
-HANG_PERIOD_SECONDS, HANG_FAILURES = 10, 12
-"""A busy engine answers slowly: only two minutes of silence count as a hang."""
-STALLED_FAILURES: Final = 3
+HANG_PERIOD_SECONDS: Final = 10
+"""A busy stock engine answers slowly: only `stallSeconds` of silence count as a hang."""
+STALLED_PERIOD_SECONDS, STALLED_FAILURES = 5, 3
 """The launcher counts by itself for how long the engine has made no step, and answers at once."""
 
 CACHE_PATH: Final = "/var/cache/rag-model"
@@ -45,6 +45,8 @@ class Times(NamedTuple):
     progress_deadline: int
     shutdown: int
     grace: int
+    stall: int
+    hang_failures: int
 
     @property
     def startup_budget(self) -> int:
@@ -64,6 +66,8 @@ def times(spec: Vllm) -> Times:
         progress_deadline=failures * STARTUP_PERIOD_SECONDS + PULL_SECONDS + grace,
         shutdown=spec.drain_seconds,
         grace=grace,
+        stall=spec.stall_seconds,
+        hang_failures=math.ceil(spec.stall_seconds / HANG_PERIOD_SECONDS),
     )
 
 
@@ -125,4 +129,5 @@ def launcher(model: ModelRelease, spec: Vllm) -> ModelServerEnvironment:
         engine_port=names.MODEL_PORT,
         load_deadline_seconds=times(spec).launcher_ready,
         drain_seconds=times(spec).shutdown,
+        stall_seconds=times(spec).stall,
     )

@@ -177,11 +177,12 @@ def _probes(model: ModelRelease, spec: Vllm) -> Json:
 
     A hung engine is ended without draining: nothing would come of it.
     """
-    launched = _launched(model)
-    ready, failures = (READY_PATH, engine.STALLED_FAILURES) if launched else (HEALTH_PATH, engine.HANG_FAILURES)
-    budget = engine.times(spec).startup_failures
-    startup = _probe(launched, ready, period=engine.STARTUP_PERIOD_SECONDS, failures=budget, timeout=5)
-    hang = _probe(launched, HEALTH_PATH, period=engine.HANG_PERIOD_SECONDS, failures=failures, timeout=10)
+    launched, times = _launched(model), engine.times(spec)
+    ready = READY_PATH if launched else HEALTH_PATH
+    startup = _probe(launched, ready, period=engine.STARTUP_PERIOD_SECONDS, failures=times.startup_failures, timeout=5)
+    silence = engine.HANG_PERIOD_SECONDS, times.hang_failures
+    period, failures = (engine.STALLED_PERIOD_SECONDS, engine.STALLED_FAILURES) if launched else silence
+    hang = _probe(launched, HEALTH_PATH, period=period, failures=failures, timeout=10)
     brief = {"terminationGracePeriodSeconds": pod.PRE_STOP_SECONDS + engine.TEARDOWN_SECONDS}
     return {
         "startupProbe": {**startup, **brief},

@@ -215,10 +215,20 @@ def test_times_fit_together_whatever_the_two_fields_say(load: int, drain: int) -
         assert "initialDelaySeconds" not in probe
 
 
-def test_a_busy_stock_engine_has_two_minutes_before_it_counts_as_hung() -> None:
-    probe = container_of({"image": "vllm/vllm-openai:v0.32.0"})["livenessProbe"]
+@pytest.mark.parametrize(("asked", "stall"), [({}, 120), ({"stallSeconds": 45}, 45)])
+def test_a_busy_stock_engine_has_its_time_before_it_counts_as_hung(asked: Json, stall: int) -> None:
+    probe = container_of({"image": "vllm/vllm-openai:v0.32.0", **asked})["livenessProbe"]
 
-    assert probe["periodSeconds"] * probe["failureThreshold"] >= 120
+    assert stall <= probe["periodSeconds"] * probe["failureThreshold"] < stall + 10
+
+
+def test_the_launcher_counts_for_how_long_the_engine_stands_still() -> None:
+    container = container_of({"stallSeconds": 45})
+    told = ModelServerEnvironment.from_env({v["name"]: v["value"] for v in container["env"] if "value" in v})
+    probe = container["livenessProbe"]
+
+    assert told.stall_seconds == 45
+    assert probe["periodSeconds"] * probe["failureThreshold"] <= 15  # it answers at once: no need to ask for long
 
 
 def test_disruption_budget_and_spread_only_above_one_replica() -> None:
@@ -258,6 +268,7 @@ def test_name_selector_and_endpoint_follow_the_model() -> None:
         {"gpu": {"product": "NVIDIA-L4"}},
         {"strategy": "Replace"},
         {"sharedMemory": "1Gi"},
+        {"stallSeconds": 60},
     ],
     ids=lambda change: next(iter(change)),
 )
