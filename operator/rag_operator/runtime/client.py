@@ -10,6 +10,7 @@ import orjson
 from .errors import ApiError, NotLeading, Unreachable
 from .kinds import Kind, kind_of
 from .login import Login
+from .session import USER_AGENT
 from .transport import PLAIN, Request, Transport, decode
 
 __all__ = ["ApiError", "Client", "NotLeading", "Unreachable"]
@@ -37,8 +38,10 @@ class Client:
         request_seconds: float = REQUEST_SECONDS,
         silence_seconds: float = SILENCE_SECONDS,
         on_request: Callable[[str, str, int], None] = lambda verb, kind, status: None,
+        user_agent: str = USER_AGENT,
     ) -> None:
-        """`on_request` is told verb, kind and HTTP status (0: no answer) of every request.
+        """`on_request` is told verb, kind and HTTP status (0: no answer) of every request. `user_agent` names the caller in the
+        API server's audit log.
 
         A watch that is silent for `silence_seconds` counts as broken: bookmarks come every minute.
         """
@@ -48,7 +51,11 @@ class Client:
         self.reads: Counter[str] = Counter()
         """Reads sent, by verb: get, list, watch."""
         self._transport = Transport(
-            login, request_seconds=request_seconds, silence_seconds=silence_seconds, on_request=on_request
+            login,
+            request_seconds=request_seconds,
+            silence_seconds=silence_seconds,
+            on_request=on_request,
+            user_agent=user_agent,
         )
 
     async def __aenter__(self) -> "Client":

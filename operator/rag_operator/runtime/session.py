@@ -4,11 +4,12 @@ import aiohttp
 
 from .login import Login
 
+USER_AGENT = "rag-operator"
 KEEP_SECONDS = 60.0
 """An idle connection is kept for the next request, for a TLS handshake costs more than most; the API server ends it at 90 s."""
 
 
-def new_session(login: Login, user_agent: str = "rag-operator") -> aiohttp.ClientSession:
+def new_session(login: Login, user_agent: str = USER_AGENT) -> aiohttp.ClientSession:
     """A session on the running event loop whose requests carry the current token. The caller closes it.
 
     The number of connections has no limit here: watches hold one each, and the transport bounds the other requests.

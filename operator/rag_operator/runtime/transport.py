@@ -15,7 +15,7 @@ import orjson
 
 from .errors import ApiError, NotLeading, Unreachable
 from .login import Login
-from .session import new_session
+from .session import USER_AGENT, new_session
 from .slots import Slots
 
 Json = dict[str, Any]
@@ -62,13 +62,14 @@ class Transport:
         request_seconds: float,
         silence_seconds: float,
         on_request: Callable[[str, str, int], None],
+        user_agent: str = USER_AGENT,
     ) -> None:
         self.login = login
         self.fence: Callable[[], bool] = lambda: True
         self._on_request = on_request
         self._timeout = aiohttp.ClientTimeout(total=request_seconds, connect=CONNECT_SECONDS)
         self._watch_timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS, sock_read=silence_seconds)
-        self._session = new_session(login)
+        self._session = new_session(login, user_agent)
         self._open_at = 0.0
         self._slots = Slots(AT_ONCE)
 

@@ -1,6 +1,6 @@
-"""Prints the figures of the control loop. `make bench-control`; about ten minutes.
+"""Prints the figures of the control loop, and on stderr how far it is. `make bench-control`; less than half an hour.
 
-    python -m tests.bench.control [--objects N] [--rest SECONDS] [--only NAME ...]
+    python -m tests.bench.control [--objects N] [--rest SECONDS]
 
 A control plane of its own with controllers; pods are doubles, no container runs. The load, the doubles and the operator share
 the machine's cores with the API server, in the runs with the operator as in those without it.
@@ -21,42 +21,59 @@ from tests.cluster.fixtures import Cluster, new_control_plane
 from tests.cluster.settings import from_environment
 
 from . import bare, measures
-from .measures import Figures
+from .measures import Figures, progress
 from .nodes import nodes
-from .stage import ROOT, SPACE, Operator, births, running
+from .stage import ROOT, SPACE, USER, Calls, Operator, births, running
 
 
 async def measure(plane: Cluster, folder: Path, objects: int, rest: float) -> None:
     """All figures, in the order in which they need each other."""
-    figures, rates = Figures(), dict[bool, float]()
-    async with Client(login.load(str(plane.kubeconfig))) as client:
+    figures = Figures()
+    async with Client(login.load(str(plane.kubeconfig)), user_agent=USER) as client:
         await client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}})
         document = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a.md": "# A\n\nText."}}
         await client.create({**document, "metadata": {"name": "documents", "namespace": SPACE}})
+        progress(f"{objects} RagServices at once")
         with running(Operator(plane, folder, "first")) as operator:
             await measures.leading(operator)
             async with births(client) as seen:
                 run = await measures.converge(plane, client, operator, seen, objects)
-        bodies = await bare.dump(client, "load", "bare")
-        async with births(client):  # the same eyes are on both
-            for apply in (False, True):
-                await measures.settled(plane)
-                rates[apply] = await bare.write_back(client, bodies, apply=apply)
-                await measures.settled(plane)
-                await measures.remove(client, bodies)
-        await measures.settled(plane)
-        created, applied = rates[False], rates[True]
-        figures.rate(run, objects, applied, created)
+        rates = await bare_rates(plane, client)
+        figures.rate(run, objects, rates[True], rates[False])
         async with nodes(client):
-            with running(Operator(plane, folder, "second", resync_seconds=str(max(30.0, rest * 0.8)))) as operator:
+            with running(Operator(plane, folder, "second", resync_seconds=str(max(10.0, rest * 0.8)))) as operator:
                 await measures.leading(operator)
+                progress("pods begin to run; until all are Ready")
+                calls = Calls(plane)
                 await measures.all_ready(client, objects)
+                figures.life(calls.take(), run, objects)
+                progress(f"{rest:.0f} s of rest")
                 await measures.at_rest(plane, operator, figures, rest)
                 async with births(client) as seen:
                     await measures.small(plane, client, seen, figures, run)
-                    await measures.batch(client, seen, figures, applied, run.children)
+                    progress("100 at once")
+                    await measures.batch(client, seen, figures, rates[True], run.children)
+            progress("restart and fail-over")
             await measures.restart(plane, folder, figures)
             await measures.fail_over(plane, client, folder, figures)
+    progress("done")
+
+
+async def bare_rates(plane: Cluster, client: Client) -> dict[bool, float]:
+    """Children per second that a client alone writes: by server-side apply (True), by create (False)."""
+    rates = dict[bool, float]()
+    bodies = await bare.dump(client, "load", "bare")
+    async with births(client):  # the same eyes are on both
+        for apply in (False, True):
+            await measures.settled(plane)
+            progress(f"a bare client writes the same {len(bodies)} children by {'apply' if apply else 'create'}")
+            made = await bare.write_back(client, bodies, apply=apply)
+            rates[apply] = made.rate
+            await measures.settled(plane)
+            progress("and removes them")
+            await measures.remove(client, made.bodies)
+    await measures.settled(plane)
+    return rates
 
 
 def main() -> int:

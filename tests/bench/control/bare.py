@@ -5,7 +5,7 @@ Names are replaced by others of the same length, so each object is as large as i
 
 import asyncio
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from rag_operator.names import LABEL_SERVICE
@@ -51,17 +51,23 @@ def _renamed(body: Json, old: str, new: str) -> Json:
     return dict(body)
 
 
-async def write_back(client: Client, bodies: list[Json], *, apply: bool) -> float:
-    """Writes per second, by server-side apply or by create."""
+class Written(NamedTuple):
+    """What the API server made of the bodies, and writes per second."""
+
+    bodies: list[Json]
+    rate: float
+
+
+async def write_back(client: Client, bodies: list[Json], *, apply: bool) -> Written:
+    """By server-side apply or by create."""
     gate = asyncio.Semaphore(IN_FLIGHT)
 
-    async def one(body: Json) -> None:
+    async def one(body: Json) -> Json:
         async with gate:
             if apply and body["kind"] != "Secret":  # the operator creates Secrets too
-                await client.apply(body, field_manager="bare")
-            else:
-                await client.create(body, field_manager="bare")
+                return await client.apply(body, field_manager="bare")
+            return await client.create(body, field_manager="bare")
 
     start = time.monotonic()
-    await asyncio.gather(*(one(body) for body in bodies))
-    return len(bodies) / (time.monotonic() - start)
+    made = await asyncio.gather(*(one(body) for body in bodies))
+    return Written(made, len(bodies) / (time.monotonic() - start))

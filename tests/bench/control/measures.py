@@ -4,6 +4,7 @@ import asyncio
 import random
 import signal
 import statistics
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -19,12 +20,20 @@ from rag_operator.runtime.kinds import Kind
 
 from tests.cluster.fixtures import Cluster
 
-from .stage import SPACE, Births, Calls, Operator, create_all, rag_service, running, writes
+from .stage import SPACE, WRITES, Births, Calls, Operator, create_all, rag_service, running, writes
 
 Json = dict[str, Any]
 HARM = "edited-by-hand"
 CHILDREN = 12
 """Of one service before its index is built: ten objects and two Secrets."""
+
+
+STARTED = time.monotonic()
+
+
+def progress(text: str) -> None:
+    """How far it is, for who waits."""
+    print(f"[{time.monotonic() - STARTED:5.0f} s] {text}", file=sys.stderr, flush=True)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -66,6 +75,23 @@ class Figures:
         self.show("  writes per RagService, all counted", run.writes, "", run.children + 2)
         self.show("  reads per RagService", run.reads, "")
         self.show("  CPU per RagService", run.cpu * 1000, "ms")
+
+    def life(self, calls: Calls.Count, run: Run, objects: int) -> None:
+        """What follows once pods run: index, first revision, release table, statuses, Events."""
+        self.show(
+            "  writes per RagService until it is Ready, Events included", run.writes + writes(calls) / objects, ""
+        )
+        self.detail(calls, objects)
+
+    def spent(self, name: str, calls: Calls.Count, count: int, goal: float) -> None:
+        """Writes for each of `count` changes, and what they were."""
+        self.show(name, writes(calls) / count, "", goal)
+        self.detail(calls, count)
+
+    def detail(self, calls: Calls.Count, count: int) -> None:
+        """The writes by verb and resource."""
+        each = (f"{verb} {what} {n / count:.1f}" for (verb, what), n in sorted(calls.items()) if verb in WRITES)
+        print(f"    ({', '.join(each)})", flush=True)
 
 
 async def leading(operator: Operator) -> None:
@@ -114,15 +140,11 @@ async def remove(client: Client, bodies: list[Json]) -> None:
     """Delete what the bare client wrote, and wait until it is gone."""
     gate = asyncio.Semaphore(16)
 
-    async def one(body: Json) -> None:
+    async def one(metadata: Json, kind: Kind) -> None:
         async with gate:
-            kind = kinds.kind_of(body)
-            path = kind.path(SPACE, body["metadata"]["name"])
-            stored = await client.get(path)
-            uid = stored["metadata"]["uid"]
-            await client.delete(kind, SPACE, body["metadata"]["name"], uid=uid, resource_version=None)
+            await client.delete(kind, SPACE, metadata["name"], uid=metadata["uid"], resource_version=None)
 
-    await asyncio.gather(*(one(body) for body in bodies))
+    await asyncio.gather(*(one(body["metadata"], kinds.kind_of(body)) for body in bodies))
 
 
 async def all_ready(client: Client, objects: int) -> None:
@@ -134,7 +156,7 @@ async def all_ready(client: Client, objects: int) -> None:
             count += sum(_ready(item) for item in page["items"])
         return count >= objects
 
-    await until(ready, pause=2)
+    await until(ready, pause=max(2.0, objects / 200))
     await asyncio.sleep(20)  # the last pods, their events and the looks again after them
 
 
@@ -238,7 +260,7 @@ async def budget(plane: Cluster, client: Client, figures: Figures) -> None:
     for service in services:
         await client.merge_patch(kinds.RAG_SERVICE, SPACE, service, {"spec": {"deletionPolicy": "Delete"}})
     await asyncio.sleep(4)
-    figures.show("one-field change: writes", writes(calls.take()) / len(services), "", 2)
+    figures.spent("one-field change: writes", calls.take(), len(services), 2)
     calls.reset()
     for service in services:
         patch = {
@@ -246,7 +268,7 @@ async def budget(plane: Cluster, client: Client, figures: Figures) -> None:
         }
         await client.merge_patch(kinds.DEPLOYMENT, SPACE, names.api(service), patch, subresource="status")
     await asyncio.sleep(4)
-    figures.show("child status change: writes", writes(calls.take()) / len(services), "", 1)
+    figures.spent("child status change: writes", calls.take(), len(services), 1)
 
 
 async def batch(client: Client, seen: Births, figures: Figures, bare: float, children: int) -> None:

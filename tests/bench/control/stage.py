@@ -28,6 +28,8 @@ Json = dict[str, Any]
 ROOT = Path(__file__).parents[3]
 SPACE = "bench-control"
 AGENT = "rag-operator"
+USER = "bench-control"
+"""How this program calls itself: what it writes as a user, and as a pod's double, is no write of the operator's."""
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 MADE: tuple[Kind, ...] = (
     kinds.CONFIG_MAP,
@@ -105,6 +107,8 @@ def running(operator: Operator) -> Iterator[Operator]:
 class Calls:
     """What the operator (or `everybody`) asked of the API server since the last `reset`, from its audit log."""
 
+    Count = Counter[tuple[str, str]]
+
     def __init__(self, plane: Cluster, *, everybody: bool = False) -> None:
         self._plane = plane
         self._everybody = everybody
@@ -114,9 +118,9 @@ class Calls:
         """Begin to count here."""
         self._offset = self._plane.audit_log.stat().st_size
 
-    def take(self) -> Counter[tuple[str, str]]:
+    def take(self) -> Count:
         """Answered requests by (verb, resource), Leases and streams apart."""
-        found: Counter[tuple[str, str]] = Counter()
+        found: Calls.Count = Counter()
         for event in self._plane.audit(self._offset):
             about = event.get("objectRef") or {}
             agent = event.get("userAgent", "")
@@ -126,7 +130,7 @@ class Calls:
         return found
 
 
-def writes(calls: Counter[tuple[str, str]]) -> int:
+def writes(calls: Calls.Count) -> int:
     """How many of the calls are writes."""
     return sum(count for (verb, _), count in calls.items() if verb in WRITES)
 
