@@ -4,7 +4,7 @@ rollback.prompt, index, model --> that part of the newest kept record that has i
 rollback.revision             --> every part of that record, and its API image
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rag_contract.release_table import IndexRelease, ModelRelease, PromptRelease, Retrieval, Revision
@@ -17,7 +17,7 @@ LISTED = 10
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """The parts that are gone back to; None: as the spec says. `sources` are the records that they come from.
+    """The parts that are gone back to; None: as the spec says. `sources` are the oldest records that have them.
 
     `problem` names a target that is not kept, and what is; nothing is gone back to then.
     """
@@ -63,8 +63,15 @@ def resolve(rollback: Rollback, records: Records, declared: ModelRelease) -> Ove
         prompt=found["prompt"].prompt if "prompt" in found else None,
         index=found["index"].index if "index" in found else None,
         model=found["model"].model if "model" in found else None,
-        sources=tuple(sorted({source.number for source in found.values()})),
+        sources=tuple(sorted({_origin(field, source, newest) for field, source in found.items()})),
     )
+
+
+def _origin(field: str, source: Revision, newest: Sequence[Revision]) -> int:
+    """Number of the oldest record with this very part. It stays the same when the part is recorded in a new combination, so
+    which records go does not hang on how many passes were made since."""
+    part = getattr(source, field)
+    return next(revision.number for revision in reversed(newest) if getattr(revision, field) == part)
 
 
 def _whole(number: int, records: Records) -> Overlay:
