@@ -16,7 +16,9 @@ from .engine import Docker
 from .report import BenchError, Report
 from .settings import ROOT, Settings
 
-STANDIN = "qdrant-standin"
+STANDIN, MODEL_DOUBLE = "qdrant-standin", "model-server-double"
+OF_TESTS = {STANDIN: "tests/qdrant_standin", MODEL_DOUBLE: "tests/model_server_double"}
+"""Images that only tests use, and the folder of each one's Dockerfile."""
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 BASE_LABEL = "rag-bench.base"
 BASE_REVISION = "1"
@@ -24,7 +26,7 @@ BASE_REVISION = "1"
 
 def names(settings: Settings) -> tuple[str, ...]:
     """Every image that can be built here."""
-    return (*settings.image_targets.split(), STANDIN)
+    return (*settings.image_targets.split(), *OF_TESTS)
 
 
 def tag(settings: Settings, name: str) -> str:
@@ -50,8 +52,8 @@ class Builder:
 
     def _build(self, name: str) -> str:
         image = tag(self._settings, name)
-        if name == STANDIN:
-            which: Words = ["--file", ROOT / "tests" / "qdrant_standin" / "Dockerfile"]
+        if name in OF_TESTS:
+            which: Words = ["--file", ROOT / OF_TESTS[name] / "Dockerfile"]
         else:
             which = ["--file", ROOT / "Dockerfile", "--target", name]
         base = ["--build-arg", f"PYTHON_IMAGE={self._python_image}"] if self._python_image else []
