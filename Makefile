@@ -53,7 +53,7 @@ undeploy: venv ## Remove the operator and the CRDs from the cluster, with all Ra
 	@$(BIN)/python -m tests.demo --cluster $(CLUSTER) --undeploy
 
 ##@ Development
-.PHONY: venv run lint format unit verify manifests golden installer lock bench bench-control faults mutants clean
+.PHONY: venv run lint format unit verify manifests golden installer lock bench bench-control bench-rollback faults mutants clean
 venv: $(STAMP) ## Make .venv with everything, from the locked versions
 $(STAMP): requirements/dev.lock requirements/bootstrap.lock $(PACKAGES:%=%/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: set PYTHON=..."; exit 1; }
@@ -109,6 +109,9 @@ bench: venv ## Print the project's figures, measured on this machine
 
 bench-control: venv ## Print the figures of the control loop with 1,000 services beside a bare client's
 	$(BIN)/python -m tests.bench.control
+
+bench-rollback: venv ## Print how long going back takes on real containers under load, beside a Deployment's roll-out
+	$(BIN)/python -m tests.bench.rollback
 
 faults: venv ## Every plan of tests/faults: killed at each write, each reply spoilt, each watch broken
 	FAULTS=all $(PYTEST) tests/faults

@@ -1,0 +1,1 @@
+"""How long going back takes on real containers, and what the clients notice of it."""
