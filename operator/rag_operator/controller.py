@@ -68,7 +68,7 @@ class Controller:
         self.services = self.informers[kinds.RAG_SERVICE.kind]
         self.nodes = NodeWatch(client, self._gpus_changed, retry_seconds=settings.resync_seconds)
         """Not one of the informers: it runs only where somebody runs a model server and the right is there."""
-        self.cluster = KubernetesCluster(client, self.informers, settings, self.nodes)
+        self.cluster = KubernetesCluster(client, self.informers, settings, self.nodes, metrics.moved)
         self.working = False
         metrics.observe(self._measure)
 

@@ -25,6 +25,7 @@ from .caches import Caches, absorb, is_ours
 from .children import Children
 from .concerns import Concerns
 from .event_log import EventLog
+from .move_log import MoveLog, Told
 from .nodes import NodeWatch
 from .pods import PodDoor, PodLine, ask_progress
 from .references import References
@@ -38,7 +39,14 @@ Key = tuple[str, str]
 class KubernetesCluster:
     """One for each operator process. `caches` are informers, one for each of `watched()`."""
 
-    def __init__(self, client: Client, caches: Caches, settings: Settings, nodes: NodeWatch | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        caches: Caches,
+        settings: Settings,
+        nodes: NodeWatch | None = None,
+        moved: Told = lambda kind, result, seconds: None,
+    ) -> None:
         self._nodes = nodes
         self._client = client
         self._caches = caches
@@ -46,6 +54,7 @@ class KubernetesCluster:
         self._children = Children(client, caches, self._statuses.wrote)
         self._secrets = SecretMaker(client)
         self._events = EventLog(client, _monotonic)
+        self._moves = MoveLog(_monotonic, moved)
         self._references = References(self._known_map, self._read_map)
         self._line = PodLine(client, direct=settings.pod_access == "direct")
         self._door = PodDoor(self._line.fetch, _monotonic, settings.resync_seconds)
@@ -67,6 +76,7 @@ class KubernetesCluster:
         body = self.stored(key)
         if body is None:
             return None
+        self._moves.seen(body)
         try:
             service = RagService.model_validate(body)
         except ValidationError as error:
@@ -124,7 +134,10 @@ class KubernetesCluster:
 
     async def write_status(self, body: Json, desired: Json) -> bool:
         """Apply the status when it differs from the stored one."""
-        return await self._statuses.write(body, desired)
+        written = await self._statuses.write(body, desired)
+        if written and body["kind"] == SERVICE.kind:
+            self._moves.ended(body, desired)
+        return written
 
     async def event(self, body: Json, kind: str, reason: str, message: str, now: datetime) -> None:
         """An Event for people; losing one is no failure of the pass."""

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 PREFIX = "rag_operator"
 WRITES = frozenset({"apply", "create", "update", "patch", "delete"})
+MOVE_SECONDS = (0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 300, 1800, 7200)
 SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60)
 
 
@@ -45,6 +46,13 @@ class Metrics:
             registry=self.registry,
             buckets=SECONDS,
         )
+        self.moves = Histogram(
+            f"{PREFIX}_move_seconds",
+            "Time from the first look at an edit until every API pod has confirmed what it releases, or until it was refused.",
+            ["kind", "result"],
+            registry=self.registry,
+            buckets=MOVE_SECONDS,
+        )
         self.leader = Gauge(f"{PREFIX}_leader", "1 while this process may write.", registry=self.registry)
         build = Gauge(f"{PREFIX}_build_info", "Version of the operator.", ["version"], registry=self.registry)
         build.labels(version).set(1)
@@ -61,6 +69,10 @@ class Metrics:
             self.writes.labels(kind, verb, result_of(status)).inc()
             if status == 409 and verb != "create":  # a create's 409 says that the object is there already
                 self.conflicts.labels(kind).inc()
+
+    def moved(self, kind: str, result: str, seconds: float) -> None:
+        """A service moved to another revision, or was refused to."""
+        self.moves.labels(kind, result).observe(seconds)
 
     def scrape(self) -> bytes:
         """The text that Prometheus reads."""

@@ -9,6 +9,7 @@ from ..faults import first_fault, ripe_in
 from ..observed import Json, Observed, Pod, PodAnswer, condition_of
 from .facts import FALSE, KEY_REFUSED, TRUE, UNDER_WAY, Facts
 from .gpu import roll_out_event
+from .moves import move
 
 
 def missing_collection(answers: Mapping[str, PodAnswer]) -> bool:
@@ -79,8 +80,9 @@ def transitions(before: Json, after: Json) -> Iterable[tuple[str, str, str]]:
     rolled = roll_out_event(before, after)
     if rolled is not None:
         yield rolled
-    if after.get("revision") is not None and after.get("revision") != before.get("revision"):
-        yield "Normal", str(Reason.Settled), f"Revision {after['revision']} is served by every API pod."
+    moved = move(before, after)
+    if moved is not None and moved.event is not None:
+        yield ("Normal", *moved.event)
 
 
 QUIET = frozenset({Reason.Suspended, Reason.NotSuspended, Reason.Settled})
