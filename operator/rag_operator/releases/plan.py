@@ -79,15 +79,19 @@ class Plan:
         """All recorded revisions by rising number."""
         return tuple(record.revision for record in self.records.values())
 
+    @property
+    def releases(self) -> bool:
+        """Whether this pass makes a revision that there was none of."""
+        return self.serving is not None and self.serving.number not in self.records
+
     def api_image(self, default: str) -> str:
         """The image that the API pods run. Where nobody names one, it is the `default` of the time of the newest release.
 
         So another operator with another default restarts nothing until something is released, and going back in the prompt,
         the index or the model restarts nothing either.
         """
-        releases = self.serving is not None and self.serving.number not in self.records
         by_default = [record.image for record in self.records.values() if record.image and not record.image_declared]
-        if self.image is not None or releases or not by_default:
+        if self.image is not None or self.releases or not by_default:
             return self.image or default
         return by_default[-1]
 
@@ -215,11 +219,12 @@ def _known(wish: Parts, before: Revision, records: Records) -> Parts:
 
 
 def _retained(records: Records, serving: Revision | None, overlay: Overlay, keep: int) -> tuple[Revision, ...]:
-    """Nothing that serves or is gone back to is among those that go."""
+    """Nothing that is to serve, that pods serve until they confirm the next, or that is gone back to is among those that go."""
     everything = {number: record.revision for number, record in records.items()}
     if serving is not None:
         everything[serving.number] = serving
-    always = (*overlay.sources, *((serving.number,) if serving is not None else ()))
+    confirmed = (number for number, record in records.items() if record.serves)
+    always = (*overlay.sources, *confirmed, *((serving.number,) if serving is not None else ()))
     return tuple(everything[number] for number in kept(everything, records, always, keep))
 
 

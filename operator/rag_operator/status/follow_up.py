@@ -88,7 +88,7 @@ def transitions(before: Json, after: Json) -> Iterable[tuple[str, str, str]]:
 QUIET = frozenset({Reason.Suspended, Reason.NotSuspended, Reason.Settled})
 
 
-QUICK, SLOW = 15.0, 300.0
+SOON, QUICK, SLOW = 0.2, 15.0, 300.0
 FETCHING_SECONDS = 4.0
 """Between two questions to a pod that downloads: its progress is at most five seconds old."""
 
@@ -98,6 +98,8 @@ def look_again(facts: Facts, verdict: str) -> float | None:
 
     What is not watched (quotas, answers of pods) is asked again, quickly at first, then more slowly.
     """
+    if verdict == TRUE and _one_too_many(facts):
+        return SOON
     if verdict == TRUE or facts.suspended:
         return None
     ripe = ripe_in(facts.observed.pods, facts.observed.claims.values(), facts.now)
@@ -105,6 +107,14 @@ def look_again(facts: Facts, verdict: str) -> float | None:
     if any(pod.running for pod in facts.observed.pods_of(names.COMPONENT_MODEL_FETCH)):
         pace = min(pace, FETCHING_SECONDS)
     return pace if ripe is None else min(pace, ripe)
+
+
+def _one_too_many(facts: Facts) -> bool:
+    """What was just left was kept beyond the number to keep, because pods served it."""
+    keep = facts.observed.service.spec.release.history
+    served = {revision.number for revision in facts.plan.table.revisions}
+    left = (number for number, record in facts.plan.records.items() if record.serves and number not in served)
+    return len(facts.plan.retained) > keep and any(left)
 
 
 def _pace(facts: Facts, age: float) -> float:
