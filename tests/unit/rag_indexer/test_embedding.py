@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -174,12 +175,19 @@ async def test_embedding_and_writing_overlap(bench: Bench, server: ModelServer, 
         """Counts how many batches are embedded at a time."""
 
         at_work = 0
+        overlapped = asyncio.Event()
 
         async def embed(self, texts: Any) -> list[list[float]]:
             self.at_work += 1
             busy.append(self.at_work)
+            if self.at_work > 1:
+                self.overlapped.set()
             try:
-                await asyncio.sleep(0.02)
+                if (
+                    len(texts) == build.BATCH_CHUNKS
+                ):  # the first one lasts until the second begins, however slow the machine
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self.overlapped.wait(), 10)
                 return await super().embed(texts)
             finally:
                 self.at_work -= 1

@@ -95,6 +95,8 @@ class IndexerEnvironment(Environment):
     embedding_revision: Annotated[str, Field(min_length=1)] | None = None
     embedding_dimension: Annotated[int, Field(ge=1)] | None = None
     embedding_distance: Literal["Cosine", "Dot", "Euclid"] | None = None
+    alias: str | None = None
+    """Where nothing serves yet: the alias for outside readers, which then names the collection once it is verified."""
     wait_seconds: Annotated[int, Field(ge=0)] = 300
     port: Annotated[int, Field(ge=0, le=65535)] = INDEXER_PORT
     termination_path: str = TERMINATION_PATH
@@ -117,6 +119,26 @@ class IndexerEnvironment(Environment):
             dimension=self.embedding_dimension,
             distance=self.embedding_distance,
         )
+
+
+class SweepEnvironment(Environment):
+    """Settings of one sweep: which collections stay, and which one outside readers find."""
+
+    prefix: ClassVar[str] = "RAG_SWEEP_"
+
+    alias: Annotated[str, Field(min_length=3)]
+    """Name for outside readers. With a dot behind it, it is what the names of all collections of the service begin with."""
+    target: str | None = None
+    """The collection that the alias is to name; None leaves it as it is."""
+    keep: str = ""
+    """Names of collections, parted by commas. All others of the service go."""
+    qdrant_url: str
+    wait_seconds: Annotated[int, Field(ge=0)] = 300
+    termination_path: str = TERMINATION_PATH
+
+    def kept(self) -> frozenset[str]:
+        """`keep` as names; what the alias is to name is always among them."""
+        return frozenset(filter(None, (*self.keep.split(","), self.target)))
 
 
 class ApiKey(Contract):

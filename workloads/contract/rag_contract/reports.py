@@ -82,6 +82,22 @@ class IndexResult(Contract):
     chunks: int = 0
     skipped: int = 0
     seconds: float = 0.0
+    alias: str = ""
+    """The collection that outside readers find, where this run was to see to that; else empty."""
+    reason: str = ""
+    message: str = ""
+
+
+class SweepResult(Contract):
+    """The sweep Job's termination message (at most 4,096 bytes).
+
+    `alias` is the collection that outside readers find, read back; `dropped` counts collections, `message` names some.
+    """
+
+    outcome: Literal["Succeeded", "Failed"]
+    alias: str = ""
+    dropped: int = 0
+    seconds: float = 0.0
     reason: str = ""
     message: str = ""
 

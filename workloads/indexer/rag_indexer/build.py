@@ -19,6 +19,7 @@ from rag_contract.identity import CollectionStamp
 from rag_contract.reports import IndexResult
 
 from . import corpus, verify
+from .catalog import Catalog
 from .corpus import Corpus, Point
 from .errors import IndexFailure
 from .files import Skipped
@@ -40,7 +41,7 @@ async def build(settings: IndexerEnvironment, servers: Servers, progress: Progre
     found = await store.inspect()
     stamp = own_stamp(settings, found)
     if stamp is not None and stamp.complete and await store.count() == stamp.chunks:
-        return await verified(settings, servers, progress, stamp)
+        return await named(settings, servers, await verified(settings, servers, progress, stamp))
     progress.enter("Loading")
     documents = await asyncio.to_thread(corpus.scan, settings)
     progress.documents_total = len(documents.paths)
@@ -55,7 +56,22 @@ async def build(settings: IndexerEnvironment, servers: Servers, progress: Progre
     await verify.contents(servers, chunks)
     await store.write_stamp(new_stamp(settings, documents.documents, chunks, complete=True))
     progress.enter("Done")
-    return succeeded(settings, progress, documents.documents, chunks, documents.skipped)
+    return await named(settings, servers, succeeded(settings, progress, documents.documents, chunks, documents.skipped))
+
+
+async def named(settings: IndexerEnvironment, servers: Servers, result: IndexResult) -> IndexResult:
+    """The result, with the alias for outside readers set where nothing serves yet; later the sweep does that.
+
+    An alias that cannot be set is told and fails no build: the API asks collections by their own names.
+    """
+    if settings.alias is None:
+        return result
+    try:
+        await Catalog(servers.store.connection, settings.alias).promote(settings.collection)
+    except IndexFailure as failure:
+        log.warning("alias not set", extra={"reason": failure.reason, "alias": settings.alias})
+        return result.model_copy(update={"message": f"{failure.message} {result.message}".strip()})
+    return result.model_copy(update={"alias": settings.collection})
 
 
 async def verified(

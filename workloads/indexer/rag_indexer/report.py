@@ -6,7 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-from rag_contract.reports import IndexResult
+from rag_contract.reports import IndexResult, SweepResult
+
+Result = IndexResult | SweepResult
 
 EXIT_OK = 0
 EXIT_RETRY = 1
@@ -18,7 +20,7 @@ MAX_BYTES = 4096
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
-def write(result: IndexResult, path: str) -> None:
+def write(result: Result, path: str) -> None:
     """Writes the result where the kubelet reads it; the message is shortened until it fits.
 
     Outside Kubernetes the path may not exist: the result is in the log as well.
@@ -31,7 +33,7 @@ def write(result: IndexResult, path: str) -> None:
         logging.getLogger("rag_indexer").warning("no termination message", extra={"reason": error.strerror})
 
 
-def fitting(result: IndexResult) -> str:
+def fitting(result: Result) -> str:
     """The result's JSON in at most `MAX_BYTES` bytes."""
     message = result.message
     while len((text := result.to_json()).encode()) > MAX_BYTES and message:
