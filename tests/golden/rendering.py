@@ -8,9 +8,10 @@ from typing import Any
 
 import yaml
 from rag_contract.release_table import IndexRelease, Revision
+from rag_operator import names
 from rag_operator.api import Made, RagService
 from rag_operator.cluster.references import References
-from rag_operator.observed import Observed
+from rag_operator.observed import Observed, component_of
 from rag_operator.releases import make_plan
 from rag_operator.releases.identity import index_identity
 from rag_operator.resources import build_all, owned, releases
@@ -19,7 +20,7 @@ from rag_operator.settings import Settings
 Json = dict[str, Any]
 
 ROOT = Path(__file__).parent
-CASES = ("minimal", "full", "external", "volume", "served", "vectors")
+CASES = ("minimal", "full", "external", "volume", "served", "vectors", "hosted")
 SECOND_PASS = "served"
 SETTINGS = Settings(
     api_image="example.com/rag-api:1",
@@ -52,7 +53,17 @@ def observe(case: str) -> Observed:
 
     references = asyncio.run(References(lambda _, name: maps.get(name), get).of(service))
     observed = Observed(service=service, body=body, references=references)
+    if case == "hosted":
+        return with_weights(observed)
     return with_record(observed) if case == SECOND_PASS else observed
+
+
+def with_weights(observed: Observed) -> Observed:
+    """The same world with the model's weights on their volume."""
+    made = build_all(observed.service, observed, make_plan(observed), SETTINGS)
+    (job,) = [c for c in made if c["kind"] == "Job" and component_of(c) == names.COMPONENT_MODEL_FETCH]
+    complete = {"type": "Complete", "status": "True", "lastTransitionTime": "2026-11-21T08:00:00Z"}
+    return observed.with_children([{**job, "status": {"conditions": [complete]}}])
 
 
 def with_record(observed: Observed) -> Observed:
@@ -82,5 +93,5 @@ def children(case: str) -> list[Json]:
     """All children of a case."""
     observed = observe(case)
     plan = make_plan(observed)
-    assert not plan.faults
+    assert not plan.faults.keys() - {names.COMPONENT_MODEL}  # no model has loaded yet
     return build_all(observed.service, observed, plan, SETTINGS)

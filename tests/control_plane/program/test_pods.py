@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 import yaml
+from rag_operator import names
+from rag_operator.observed import component_of
 
 from tests.cluster.fixtures import Cluster
 from tests.golden.rendering import children
@@ -45,10 +47,19 @@ def test_what_comes_in_is_what_is_served(objects: dict[str, Json]) -> None:
 def test_the_optional_way_out_leads_to_the_pods_that_are_asked(objects: dict[str, Json]) -> None:
     policy = yaml.safe_load((ROOT / "config/network-policy/network_policy.yaml").read_text())["spec"]
     assert selects(policy["podSelector"]["matchLabels"], objects)
-    (to,) = [rule for rule in policy["egress"] if "to" in rule]
-    wanted = to["to"][0]["podSelector"]["matchLabels"]
-    (deployment,) = [child for child in children("minimal") if child["kind"] == "Deployment"]
-    template: Any = deployment["spec"]["template"]
-    assert wanted.items() <= template["metadata"]["labels"].items()
-    ports = {port["containerPort"] for port in template["spec"]["containers"][0]["ports"]}
-    assert {port["port"] for port in to["ports"]} <= ports
+    rules = [rule for rule in policy["egress"] if "to" in rule]
+    asked = (names.COMPONENT_API, "minimal"), (names.COMPONENT_MODEL_FETCH, "hosted")
+    assert len(rules) == len(asked)
+    for rule, (component, case) in zip(rules, asked, strict=True):
+        wanted = rule["to"][0]["podSelector"]["matchLabels"]
+        assert wanted[names.LABEL_COMPONENT] == component
+        template = template_of(case, component)
+        assert wanted.items() <= template["metadata"]["labels"].items()
+        ports = {port["containerPort"] for port in template["spec"]["containers"][0]["ports"]}
+        assert {port["port"] for port in rule["ports"]} <= ports
+
+
+def template_of(case: str, component: str) -> Any:
+    """The pod template of a component's Deployment or Job."""
+    (child,) = [c for c in children(case) if c["kind"] in {"Deployment", "Job"} and component_of(c) == component]
+    return child["spec"]["template"]
