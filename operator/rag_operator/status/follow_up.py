@@ -37,7 +37,8 @@ def touch_mark(pod: Pod, answer: PodAnswer | None, table: str, now: datetime) ->
     """What to write on a pod so that its kubelet refreshes its volumes at once; None when there is no need.
 
     Once for each release table; and again and again while the pod misses its keys, since nobody tells us when the Secret comes
-    and the kubelet looks by itself only every minute or so.
+    and the kubelet looks by itself only every minute or so. A pod that was told of another table meanwhile is told of this one
+    also when it reports it: its kubelet may have written the other one, and its process not read it yet.
     """
     if answer is None or answer.models is None:
         return None
@@ -45,7 +46,9 @@ def touch_mark(pod: Pod, answer: PodAnswer | None, table: str, now: datetime) ->
     if "api_keys" in _failing_names(answer):
         wanted = f"{table}/{int(now.timestamp() // KEYS_SECONDS)}"
         return wanted if mark != wanted else None
-    return table if answer.models.table_hash != table and mark.partition("/")[0] != table else None
+    told = mark.partition("/")[0]
+    behind = answer.models.table_hash != table
+    return table if told != table and (behind or told) else None
 
 
 KEYS_SECONDS = 5.0

@@ -206,8 +206,13 @@ def test_a_pod_is_touched_once_for_a_table() -> None:
     assert status.touch_mark(marked("t0"), answer("t0"), "t1", START) == "t1"
     assert status.touch_mark(marked("t1"), answer("t0"), "t1", START) is None
     assert status.touch_mark(marked("t1/3"), answer("t0"), "t1", START) is None
-    assert status.touch_mark(marked("t0"), answer("t1"), "t1", START) is None
+    assert status.touch_mark(marked(""), answer("t1"), "t1", START) is None
     assert status.touch_mark(marked("t0"), None, "t1", START) is None
+
+
+def test_a_pod_that_was_told_of_another_table_meanwhile_is_told_again() -> None:
+    """From t1 to t0 and at once back to t1: it reports t1 and may be about to load t0."""
+    assert status.touch_mark(marked("t0"), answer("t1"), "t1", START) == "t1"
 
 
 def test_a_pod_without_keys_is_touched_every_few_seconds() -> None:
