@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .copy import Copy
-from .table import MUTANTS, Mutant, broken
+from .mutant import Mutant, broken
+from .table import MUTANTS
 
 TEST_SECONDS = 300.0
 

@@ -14,6 +14,8 @@ PACKAGES = {
     "rag_contract": "workloads/contract",
     "rag_api": "workloads/api",
     "rag_indexer": "workloads/indexer",
+    "rag_model_fetch": "workloads/model_fetch",
+    "rag_model_server": "workloads/model_server",
 }
 WHERE = "import importlib, sys; print(*(importlib.import_module(name).__file__ for name in sys.argv[1:]), sep='\\n')"
 FAILED = 1

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from .copy import ROOT, Copy, CopyError, first_failure
-from .table import MUTANTS, Mutant, broken
+from .mutant import Mutant, broken
+from .table import MUTANTS
 
 
 def test_names_are_unique() -> None:

@@ -1,0 +1,162 @@
+"""How releases are broken: what is served, what is recorded, what is gone back to, and which models run."""
+
+from .mutant import Mutant
+
+OPERATOR = "operator/rag_operator/"
+RELEASED = OPERATOR + "releases/"
+RECORDS = RELEASED + "records.py"
+PLAN = RELEASED + "plan.py"
+STATUS = OPERATOR + "status/"
+ROWS = "tests/unit/rag_operator/"
+ROLLBACK = ROWS + "test_rollback.py::test_"
+KEPT = ROWS + "test_kept_revisions.py::test_"
+KILLED = ROWS + "test_killed_moves.py::test_after_each_write_of_a_move"
+MODELS = ROWS + "test_model_status.py::test_"
+MOVES = "tests/faults/test_moves.py::test_at_every_write_of_going_back_and_forward"
+
+RELEASES = (
+    Mutant(
+        "unknown-target-ignored",
+        "a name that is not kept is passed over, and the spec is served",
+        RELEASED + "overlay.py",
+        '        return Overlay(problem=" ".join(problems))',
+        "        pass",
+        ROLLBACK + "unknown_target_is_refused_with_the_choice_and_serves_on",
+    ),
+    Mutant(
+        "half-an-overlay",
+        "of two names, one of them unknown, the other is gone back to",
+        RELEASED + "overlay.py",
+        "    if problems:",
+        "    if problems and not found:",
+        ROLLBACK + "one_unknown_target_of_two_moves_nothing",
+    ),
+    Mutant(
+        "overlay-of-the-newest-record",
+        "which record is kept for a part hangs on whether its new combination is recorded yet",
+        RELEASED + "overlay.py",
+        "for revision in reversed(newest) if getattr(revision, field) == part",
+        "for revision in newest if getattr(revision, field) == part",
+        KILLED,
+    ),
+    Mutant(
+        "number-not-reused",
+        "content that was served before gets a new number",
+        RECORDS,
+        "        if record.hash == wanted:",
+        "        if False:",
+        ROLLBACK + "prompt_goes_back_in_one_pass_and_forward_again",
+    ),
+    Mutant(
+        "number-used-twice",
+        "a new release gets the number of one that exists, after an older one has gone",
+        RECORDS,
+        "max(_used(observed, live), default=0) + 1",
+        "len(records) + 1",
+        ROLLBACK + "what_was_left_last_is_kept_longest",
+    ),
+    Mutant(
+        "kept-by-number",
+        "the highest numbers are kept, not those that served last",
+        RECORDS,
+        "for number in sorted(rising, key=last_served, reverse=True):",
+        "for number in sorted(rising, reverse=True):",
+        ROLLBACK + "what_was_left_last_is_kept_longest",
+    ),
+    Mutant(
+        "retention-drops-what-serves",
+        "what serves goes when it is old",
+        RECORDS,
+        "    chosen = {*always, *rising[-1:]}",
+        "    chosen = {*rising[-1:]}",
+        KEPT + "what_serves_and_what_is_gone_back_to_are_kept_however_few_are_asked_for",
+    ),
+    Mutant(
+        "retention-before-the-pods",
+        "the record of what pods serve goes before they have confirmed the next",
+        PLAN,
+        "always = (*overlay.sources, *confirmed, *(",
+        "always = (*overlay.sources, *(",
+        KEPT + "what_the_pods_still_serve_is_kept_until_they_have_left_it",
+    ),
+    Mutant(
+        "held-plan-releases",
+        "a refused spec is served",
+        PLAN,
+        "        revisions = (self.standby,) if self.standby is not None else ()",
+        "        revisions = self.table.revisions",
+        ROLLBACK + "unknown_target_is_refused_with_the_choice_and_serves_on",
+    ),
+    Mutant(
+        "held-plan-stands-still",
+        "while the spec is refused for another part, nothing can be gone back to",
+        PLAN,
+        "    if before is not None and not overlay.problem:",
+        "    if False:",
+        ROLLBACK + "going_back_works_while_the_spec_is_refused_for_another_part",
+    ),
+    Mutant(
+        "table-beside-record-while-held",
+        "while the spec is refused, table and record are written at the same moment",
+        OPERATOR + "reconcile.py",
+        "for stage in (filterfalse(_names_others, built), filter(_names_others, built)):",
+        "for stage in (built[::-1],):",
+        KEPT + "new_combination_is_recorded_before_it_is_served[spec refused]",
+    ),
+    Mutant(
+        "table-without-record-while-held",
+        "while the spec is refused, the table names a revision of which no record could be written",
+        OPERATOR + "reconcile.py",
+        "wanted = [desired for desired in stage if not _waits_for_record(desired, refusals)]",
+        "wanted = list(stage)",
+        KEPT + "new_combination_without_a_record_is_not_served[spec refused]",
+    ),
+    Mutant(
+        "table-beside-record-going-back",
+        "table and record of a new combination are written at the same moment",
+        OPERATOR + "reconcile.py",
+        'return "template" in child.get("spec", {}) or component_of(child) == names.COMPONENT_RELEASES',
+        'return "template" in child.get("spec", {}) or component_of(child) == names.COMPONENT_REVISION',
+        MOVES,
+    ),
+    Mutant(
+        "rolled-back-unconfirmed",
+        "going back is called done when the table is written",
+        STATUS + "release.py",
+        "    if said.status != TRUE or not facts.plan.overlay.active:",
+        "    if not facts.plan.overlay.active:",
+        KEPT + "going_back_is_told_only_when_the_pods_have_confirmed_it",
+    ),
+    Mutant(
+        "state-unconfirmed",
+        "records say Serving and RolledBack before the pods do",
+        STATUS + "revisions.py",
+        "    sure = confirmed(facts).status == TRUE",
+        "    sure = True",
+        KEPT + "going_back_is_told_only_when_the_pods_have_confirmed_it",
+    ),
+    Mutant(
+        "revision-unconfirmed",
+        "status.revision is what is in the table, not what the pods confirmed",
+        STATUS + "columns.py",
+        "    if now is not None and confirmed(facts).status == TRUE:",
+        "    if now is not None:",
+        KEPT + "going_back_is_told_only_when_the_pods_have_confirmed_it",
+    ),
+    Mutant(
+        "model-named-before-it-answers",
+        "the table names a model whose server has no ready pod",
+        RELEASED + "model.py",
+        '.get("readyReplicas", 0) > 0:',
+        '.get("readyReplicas", 0) >= 0:',
+        MODELS + "a_model_that_loads_serves_nobody_yet",
+    ),
+    Mutant(
+        "old-model-ends-first",
+        "the server of the model that serves goes while the next one loads",
+        OPERATOR + "resources/model.py",
+        "hosted_models(plan.model, plan.table.revisions)",
+        "hosted_models(plan.model, ())",
+        MODELS + "another_model_is_loaded_beside_the_one_that_serves_and_then_takes_over",
+    ),
+)
