@@ -21,6 +21,9 @@ APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
 REQUEST_SECONDS: Final = 15.0
 SILENCE_SECONDS: Final = 70.0
+WATCH_SECONDS: Final = 55
+"""The server ends a watch in order before its silence would count as a broken connection. Bookmarks are no sign of life to
+count on: a kind without any change since the server's start gets none for hours, others get one now and then."""
 PAGE_SIZE: Final = 500
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 METADATA: Final = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
@@ -43,7 +46,7 @@ class Client:
         """`on_request` is told verb, kind and HTTP status (0: no answer) of every request. `user_agent` names the caller in the
         API server's audit log.
 
-        A watch that is silent for `silence_seconds` counts as broken: bookmarks come every minute.
+        A watch that is silent for `silence_seconds` counts as broken.
         """
         self.login = login
         self.writes: Counter[tuple[str, str]] = Counter()
@@ -148,7 +151,7 @@ class Client:
         field_selector: str | None = None,
         *,
         resource_version: str,
-        seconds: int = 280,
+        seconds: int = WATCH_SECONDS,
         metadata_only: bool = False,
     ) -> AsyncIterator[Json]:
         """Events after `resource_version` until the server ends the stream, bookmarks included.

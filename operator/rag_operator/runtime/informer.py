@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from .backoff import Backoff
-from .client import Client
+from .client import WATCH_SECONDS, Client
 from .errors import ApiError, RuntimeFault, Unreachable
 from .index import Index
 from .kinds import Kind
@@ -31,9 +31,6 @@ OnChange = Callable[[Json | None, Json | None], None]
 RESUMES_BEFORE_LIST = 3
 STEADY_SECONDS = 5.0
 PAGED_TRIES = 2
-QUIET_WATCH_SECONDS = 55
-"""A kind of which the server has seen no change since its start gets no bookmarks: its silence says nothing. So a watch in
-which nothing came is followed by one that the server ends before silence would count as a broken connection."""
 MAX_PAUSE_SECONDS = 60.0
 
 
@@ -97,7 +94,7 @@ class Informer:
         on_change: OnChange = lambda old, new: None,
         index: Callable[[Json], str | None] = lambda obj: None,
         page_size: int = 500,
-        watch_seconds: int = 280,
+        watch_seconds: int = WATCH_SECONDS,
         backoff: Backoff | None = None,
     ) -> None:
         self.kind = kind
@@ -120,7 +117,6 @@ class Informer:
         self._backoff = backoff or Backoff(first=0.5, cap=8.0)  # a server that is back is noticed in 8 s
         self._objects: dict[Key, _Packed] = {}
         self._version = 0
-        self._talks = False
         self._relist = asyncio.Event()
 
     # -- the cache -----------------------------------------------------------------------------------------------------
@@ -218,19 +214,17 @@ class Informer:
             await asyncio.gather(watch, relist, return_exceptions=True)
 
     async def _watch(self) -> None:
-        seconds = self._watch_seconds if self._talks else min(QUIET_WATCH_SECONDS, self._watch_seconds)
-        self._talks = False
         events = self._client.watch(
             *self._selection,
             resource_version=str(self._version),
-            seconds=seconds,
+            seconds=self._watch_seconds,
             metadata_only=self._metadata_only,
         )
         async with contextlib.aclosing(events):  # type: ignore[type-var]
             async for event in events:
-                self._talks = True
-                self.last_contact = self.last_activity = self._now()
+                self._heard()
                 self._take_event(event["type"], event["object"])
+        self._heard()  # it has ended the watch in order
 
     def _take_event(self, change: str, obj: Json) -> None:
         try:
@@ -262,7 +256,7 @@ class Informer:
             log.warning("the server's versions went back", extra={"kind": self.kind.kind})
         self.lists += 1
         self._version = version
-        self.last_contact = self.last_activity = self._now()
+        self._heard()
         for key, packed in found.items():
             cached = self._objects.get(key)
             # The list wins over an older object, and over a newer one that it should hold: then the store was put back.
@@ -325,6 +319,9 @@ class Informer:
         if old is not None:
             self._index.remove(key)
             self._on_change(old.body, None)
+
+    def _heard(self) -> None:
+        self.last_contact = self.last_activity = self._now()
 
     async def _pause(self, error: RuntimeFault) -> None:
         pause = self._backoff.next()

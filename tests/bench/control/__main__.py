@@ -23,13 +23,13 @@ from tests.cluster.settings import from_environment
 from . import bare, measures
 from .measures import Figures, progress
 from .nodes import nodes
-from .stage import ROOT, SPACE, USER, Calls, Operator, births, running
+from .stage import HOUR, ROOT, SPACE, USER, Calls, Operator, births, running
 
 
 async def measure(plane: Cluster, folder: Path, objects: int, rest: float) -> None:
     """All figures, in the order in which they need each other."""
     figures = Figures()
-    async with Client(login.load(str(plane.kubeconfig)), user_agent=USER) as client:
+    async with Client(login.load(str(plane.kubeconfig)), silence_seconds=HOUR, user_agent=USER) as client:
         await client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}})
         document = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a.md": "# A\n\nText."}}
         await client.create({**document, "metadata": {"name": "documents", "namespace": SPACE}})

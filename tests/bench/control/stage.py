@@ -30,6 +30,7 @@ SPACE = "bench-control"
 AGENT = "rag-operator"
 USER = "bench-control"
 """How this program calls itself: what it writes as a user, and as a pod's double, is no write of the operator's."""
+HOUR = 3600
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 MADE: tuple[Kind, ...] = (
     kinds.CONFIG_MAP,
@@ -186,7 +187,7 @@ class Births:
             self.tasks.append(asyncio.create_task(self._follow(kind, version)))
 
     async def _follow(self, kind: Kind, version: str) -> None:
-        async for event in self._client.watch(kind, SPACE, resource_version=version, seconds=3600):
+        async for event in self._client.watch(kind, SPACE, resource_version=version, seconds=HOUR):
             obj = event["object"]
             for listener in self.listeners:
                 listener(event["type"], obj)
