@@ -19,10 +19,14 @@ class Refused(Exception):
 
 
 class Engine:
-    """`draining` is set once. Requests in flight go on then."""
+    """`draining` is set once. Requests in flight go on then.
+
+    As vLLM's, the figures are those of the last step: while it hangs they stay, whatever comes or goes.
+    """
 
     def __init__(self, switches: Switches, figures: Figures) -> None:
         self._switches = switches
+        self._requests = 0
         self.figures = figures
         self.draining = False
 
@@ -35,7 +39,8 @@ class Engine:
         answer = tokens(self._switches.answer)
         pieces = list(itertools.islice(itertools.cycle(answer) if endless else answer, limit))
         ended_by = "length" if endless or len(answer) > len(pieces) else "stop"
-        self.figures.running += 1
+        self._requests += 1
+        self._show()
         self.figures.prompt_tokens += len(tokens(prompt))
         finish = "abort"
         try:
@@ -46,16 +51,22 @@ class Engine:
                 finish = ended_by if last else finish
                 yield piece, ended_by if last else None
         finally:
-            self.figures.running -= 1
+            self._requests -= 1
+            self._show()
             self.figures.finished[finish] += 1
+
+    def _show(self) -> None:
+        if not self._switches.hang:
+            self.figures.running = self._requests
 
     async def _step(self) -> None:
         while self._switches.hang:  # noqa: ASYNC110 - a switch is a plain value
             await asyncio.sleep(0.02)
         await asyncio.sleep(self._switches.token_seconds)
         self.figures.steps += 1
+        self._show()
 
     async def idle(self) -> None:
         """Returns when nothing is in flight."""
-        while self.figures.running:  # noqa: ASYNC110 - a figure is a plain value
+        while self._requests:  # noqa: ASYNC110 - a count is a plain value
             await asyncio.sleep(0.01)

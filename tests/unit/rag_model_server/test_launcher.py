@@ -1,37 +1,17 @@
 """The launcher as a process, from load to termination message, before the double of a vLLM server."""
 
 import json
-import threading
 import time
-from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
 
 import pytest
 from rag_contract.model_server import HEALTH_PATH, READY_PATH
+from rag_model_server.vitals import read
 
-from .conftest import Launch, Launched
+from tests.model_server_double.launched import Stream
 
-LONG = {"messages": [{"role": "user", "content": "hello"}], "stream": True, "ignore_eos": True}
-
-
-class Stream(threading.Thread):
-    """A streamed answer in the background."""
-
-    def __init__(self, launched: Launched, tokens: int) -> None:
-        super().__init__(daemon=True)
-        self._answer = launched.ask("/v1/chat/completions", {**LONG, "max_tokens": tokens})
-        self.text = ""
-
-    def run(self) -> None:
-        with self._answer:
-            try:
-                self.text = self._answer.read().decode()
-            except (OSError, HTTPException) as error:
-                self.text = f"cut off: {error}"
-
-    def whole(self) -> bool:
-        return self.text.rstrip().endswith("data: [DONE]")
+from .conftest import Launch
 
 
 def test_it_is_ready_after_an_answer_and_says_what_loads_until_then(launch: Launch) -> None:
@@ -91,10 +71,11 @@ def test_a_gpu_that_is_not_there_is_told_before_the_engine_starts(launch: Launch
 
 
 def test_a_hang_fails_liveness_and_is_told_at_the_end(launch: Launch) -> None:
-    launched = launch(settings={"stall_seconds": "1"})
+    launched = launch(settings={"stall_seconds": "1"}, token_seconds="0.05")
     launched.until(READY_PATH, 200)
+    stream = Stream(launched, 1000)
+    stream.start()
     launched.turn("hang", "true")
-    Stream(launched, 100).start()
     stalled = launched.until(HEALTH_PATH, 503)
     assert "Stalled" == stalled.stage
     assert stalled.stalled_seconds >= 1
@@ -103,6 +84,14 @@ def test_a_hang_fails_liveness_and_is_told_at_the_end(launch: Launch) -> None:
     code, result = launched.stop()
     assert (1, "EngineStalled") == (code, result.reason)
     assert time.monotonic() - start < 8  # it does not wait for answers that will not come
+
+
+def test_an_engine_that_hangs_while_it_idles_is_asked_and_fails_liveness(launch: Launch) -> None:
+    launched = launch(settings={"stall_seconds": "1"})
+    launched.until(READY_PATH, 200)
+    launched.turn("hang", "true")
+    assert "Stalled" == launched.until(HEALTH_PATH, 503).stage
+    assert read(launched.metrics()).requests == 0  # the figures do not tell
 
 
 def test_a_hang_that_ends_by_itself_is_forgiven(launch: Launch) -> None:
@@ -151,7 +140,7 @@ def test_sigterm_finishes_what_runs_and_takes_nothing_new(launch: Launch) -> Non
     code, result = launched.end()
     stream.join(5)
     assert stream.whole()
-    assert 30 == sum('"content":" ' in line or '"content":"The' in line for line in stream.text.splitlines())
+    assert 30 == sum(bool(piece) for piece in stream.pieces())
     assert (0, "Stopped", "") == (code, result.outcome, result.message)
 
 

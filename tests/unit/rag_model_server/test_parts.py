@@ -71,6 +71,16 @@ def test_an_idle_engine_need_not_step() -> None:
     assert 50 == watch.saw(Vitals(1, 0, 5), now=150)
 
 
+def test_a_question_of_our_own_that_waits_is_a_request_that_the_figures_do_not_show() -> None:
+    watch = HangWatch(now=0)
+    watch.saw(Vitals(0, 0, 5), now=0)
+    assert 0 == watch.saw(Vitals(0, 0, 5), now=60)
+    assert 60 == watch.still(now=60)
+    assert 30 == watch.saw(Vitals(0, 0, 5), now=90, asked=True)
+    assert 0 == watch.saw(Vitals(0, 0, 6), now=100, asked=True)
+    assert 0 == watch.still(now=100)
+
+
 def test_an_engine_that_does_not_answer_counts_as_still() -> None:
     watch = HangWatch(now=0)
     watch.saw(Vitals(0, 0, 5), now=10)

@@ -17,7 +17,7 @@ from rag_contract.model_server import ModelServerEnvironment, ModelServerResult
 from . import ending, gpus
 from .ending import LaunchError
 from .engine import Engine, Sink
-from .questions import NoAnswerError, Questions
+from .questions import NoAnswerError, Pulse, Questions
 from .state import State, served
 from .vitals import HangWatch
 
@@ -121,14 +121,24 @@ class Launcher:
             raise ending.too_slow(self._settings.load_deadline_seconds, self.state.report().doing) from None
         self.state.load_seconds = round(self._seconds(), 1)
         self.state.stage = "Serving"
+        pulse = Pulse(questions)
+        try:
+            await self._heartbeat(questions, pulse)
+        finally:
+            pulse.stop()
+
+    async def _heartbeat(self, questions: Questions, pulse: Pulse) -> None:
         watch = HangWatch(time.monotonic())
         while True:
             await asyncio.sleep(self._settings.poll_seconds)
             vitals = await questions.figures()
-            silent = watch.saw(vitals, time.monotonic())
+            now = time.monotonic()
+            silent = watch.saw(vitals, now, asked=pulse.waits)
             hangs = silent >= self._settings.stall_seconds
             self.state.stalled_seconds = silent if hangs else 0.0
             self.state.stage = "Stalled" if hangs else "Serving"
+            if watch.still(now) >= self._settings.stall_seconds / 2:
+                pulse.ask()
 
     async def _until_answered(self, questions: Questions) -> None:
         """An engine that listens may still fail at its first answer: only an answer proves it."""

@@ -1,5 +1,7 @@
 """What the launcher asks the engine over HTTP: one token of a real answer, and its figures."""
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -55,6 +57,33 @@ class Questions:
         except (aiohttp.ClientError, TimeoutError):
             return None
         return vitals.read(text) if answer.status == 200 else None
+
+
+class Pulse:
+    """A question of our own to an engine that has been still, one at a time. An answer, even a refusal, ends it."""
+
+    def __init__(self, questions: Questions) -> None:
+        self._questions = questions
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether a question is not answered yet."""
+        return self._task is not None and not self._task.done()
+
+    def ask(self) -> None:
+        """Unless one waits already."""
+        if not self.waits:
+            self._task = asyncio.create_task(self._one())
+
+    def stop(self) -> None:
+        """Takes the question back."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _one(self) -> None:
+        with suppress(NoAnswerError):
+            await self._questions.one_token()
 
 
 def _question(settings: ModelServerEnvironment) -> tuple[str, dict[str, Any]]:

@@ -2,6 +2,9 @@
 
 vLLM counts each step of its engine in the histogram `vllm:iteration_tokens_total`. Requests that run or wait while that count
 stands still are a hang: `/health` says 200 all the same. A busy engine counts on, however slowly it answers.
+
+The figures are those of the last step. An engine that hung while it had nothing to do shows no request at all, however many wait: so
+an engine that has been still for a while is asked a question of our own.
 """
 
 import re
@@ -47,12 +50,21 @@ class HangWatch:
     """How long the engine has not moved though it should. One writer; times are seconds of one monotonic clock."""
 
     def __init__(self, now: float) -> None:
-        self._moved = now
+        self._moved = self._stepped = now
         self._steps = -1
 
-    def saw(self, vitals: Vitals | None, now: float) -> float:
-        """Seconds without a step while requests wait, 0 when all is well. None: the engine did not answer, which counts."""
-        if vitals is not None and (vitals.requests == 0 or vitals.steps != self._steps):
+    def saw(self, vitals: Vitals | None, now: float, *, asked: bool = False) -> float:
+        """Seconds without a step while requests wait, 0 when all is well. None: the engine did not answer, which counts.
+
+        `asked`: a question of our own waits, whatever the figures say.
+        """
+        if vitals is not None and vitals.steps != self._steps:
             self._steps = vitals.steps
+            self._moved = self._stepped = now
+        if vitals is not None and vitals.requests == 0 and not asked:
             self._moved = now
         return now - self._moved
+
+    def still(self, now: float) -> float:
+        """Seconds since the last step, whether or not there was anything to do."""
+        return now - self._stepped
