@@ -17,7 +17,7 @@ PACKAGES := operator workloads/contract workloads/api workloads/indexer workload
 
 ##@ Start here
 .PHONY: demo test help
-demo: venv ## From nothing to a cited answer: cluster, images, operator, sample, questions (CLUSTER=bench|kind|current)
+demo: venv ## From nothing to a cited answer, a second release and back: cluster, images, operator, sample (CLUSTER=bench|kind|current)
 	@$(BIN)/python -m tests.demo --cluster $(CLUSTER)
 
 test: venv lint verify ## Everything that CI runs: lint, generated files, all tests (starts the bench when it is not running)
@@ -53,7 +53,7 @@ undeploy: venv ## Remove the operator and the CRDs from the cluster, with all Ra
 	@$(BIN)/python -m tests.demo --cluster $(CLUSTER) --undeploy
 
 ##@ Development
-.PHONY: venv run lint format unit verify manifests golden installer lock bench bench-control bench-rollback faults mutants clean
+.PHONY: venv run lint format unit verify manifests golden installer lock bench bench-control bench-rollback faults test-vllm mutants clean
 venv: $(STAMP) ## Make .venv with everything, from the locked versions
 $(STAMP): requirements/dev.lock requirements/bootstrap.lock $(PACKAGES:%=%/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: set PYTHON=..."; exit 1; }
@@ -115,6 +115,9 @@ bench-rollback: venv ## Print how long going back takes on real containers under
 
 faults: venv ## Every plan of tests/faults: killed at each write, each reply spoilt, each watch broken
 	FAULTS=all $(PYTEST) tests/faults
+
+test-vllm: venv ## Real vLLM on this machine's CPU with a tiny model: about 6 GB are installed once, then minutes (opt-in)
+	$(PYTEST) tests/vllm -m vllm
 
 mutants: venv ## Break the operator in every way of tests/mutants/table.py: each time a test has to notice (ONLY=name for one)
 	$(BIN)/python -m tests.mutants $(if $(ONLY),--only $(ONLY))

@@ -1,6 +1,7 @@
 """``python -m tests.docs [--check]``: write the references that come from the code, or say which are not current.
 
-docs/status.md from the closed list of reasons, docs/settings.md and .env.example from the operator's settings.
+docs/status.md from the closed list of reasons, docs/settings.md and .env.example from the operator's settings, docs/model-server.md
+from the times and the table of log lines.
 """
 
 import argparse
@@ -11,6 +12,8 @@ from pathlib import Path
 from rag_operator.api.reasons import REMEDIES, Reason
 from rag_operator.api.status import ConditionType
 from rag_operator.settings import variables
+
+from tests.vllm.page import page as model_server
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -97,6 +100,7 @@ def example() -> str:
 GENERATED: dict[str, Callable[[], str]] = {
     "docs/status.md": status,
     "docs/settings.md": settings,
+    "docs/model-server.md": model_server,
     ".env.example": example,
 }
 

@@ -2,7 +2,7 @@
 
 Two layers with random weights, so small that they do not change what the head reads, and a head that maps each token of one
 sentence to the next: real Llama code, real sampling, and an answer that is known. The sentence starts again after its end when
-the end is ignored, so answers of any length can be had.
+the end is ignored; asked to recite, the model goes on for as long as it may.
 """
 
 import sys
@@ -17,11 +17,18 @@ from transformers import (  # type: ignore[import-not-found,unused-ignore]
 )
 
 SENTENCE = ["The", " manual", " says", " so", " [S1]", "."]
-START, END = "<|assistant|>", "</s>"
-SPECIAL = ["<s>", END, "<pad>", "<|system|>", "<|user|>", START]
+ENDLESS = [" on", " and"]
+START, RECITE, END = "<|assistant|>", "<|recite|>", "</s>"
+SPECIAL = ["<s>", END, "<pad>", "<|system|>", "<|user|>", START, RECITE]
+FOLLOWS = (
+    *zip([START, *SENTENCE, END], [*SENTENCE, END, SENTENCE[0]], strict=True),
+    *zip([RECITE, *ENDLESS], [*ENDLESS, ENDLESS[0]], strict=True),
+)
+"""What the head reads from a token."""
 TEMPLATE = (
     "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}</s>{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    "{% if add_generation_prompt %}"
+    "{{ '<|recite|>' if 'Recite' in messages[-1]['content'] else '<|assistant|>' }}{% endif %}"
 )
 HIDDEN = 128
 """Two heads of 64: vLLM's CPU attention knows no smaller ones."""
@@ -38,7 +45,7 @@ def tokenizer() -> "PreTrainedTokenizerFast":
         ["the quick brown fox jumps over the lazy dog"] * 4,
         trainers.BpeTrainer(vocab_size=300, special_tokens=SPECIAL, initial_alphabet=alphabet),
     )
-    made.add_tokens(SENTENCE)
+    made.add_tokens([*SENTENCE, *ENDLESS])
     fast = PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token=END, pad_token="<pad>")
     fast.chat_template = TEMPLATE
     return fast
@@ -68,9 +75,9 @@ def model(words: "PreTrainedTokenizerFast") -> "LlamaForCausalLM":
         embeddings = torch.nn.functional.normalize(torch.randn(len(words), HIDDEN), dim=1)
         made.model.embed_tokens.weight.copy_(embeddings)
         made.lm_head.weight.zero_()
-        chain = [words.convert_tokens_to_ids(token) for token in (START, *SENTENCE, END)]
-        for token, following in zip(chain, [*chain[1:], chain[1]], strict=True):
-            made.lm_head.weight[following] += 4 * embeddings[token]
+        for token, following in FOLLOWS:
+            weight = made.lm_head.weight[words.convert_tokens_to_ids(following)]
+            weight += 4 * embeddings[words.convert_tokens_to_ids(token)]
     return made
 
 

@@ -4,12 +4,15 @@ python -m tests.contract.vllm.exchanges http://127.0.0.1:8000 generate    # writ
 """
 
 import json
+import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+ROOT = Path(__file__).resolve().parents[3]
 RECORDED = Path(__file__).parent / "recorded"
 HELLO = [{"role": "user", "content": "hello"}]
 WORDS = {"type", "object", "code", "param", "role", "finish_reason", "owned_by", "detail"}
@@ -129,6 +132,23 @@ def samples(metrics: str) -> dict[str, set[str]]:
             labels = {part.partition("=")[0] for part in rest.partition("}")[0].split(",")}
             found.setdefault(name, set()).update(labels)
     return found
+
+
+def names_in_use() -> dict[str, list[str]]:
+    """vLLM's metrics that programs, alerts, dashboards and documents of the project name -> the files that do."""
+    found: dict[str, list[str]] = {}
+    for folder in ("operator/rag_operator", "workloads", "config", "docs"):
+        for file in sorted((ROOT / folder).rglob("*")):
+            if file.suffix in {".py", ".yaml", ".json", ".md"}:
+                for name in re.findall(r"\bvllm:[a-z][a-z_]+", file.read_text(encoding="utf-8")):
+                    found.setdefault(name, []).append(str(file.relative_to(ROOT)))
+    return found
+
+
+def with_families(found: Iterable[str]) -> set[str]:
+    """The names of samples and of the histograms that they belong to."""
+    found = set(found)
+    return found | {name.removesuffix(end) for name in found for end in ("_bucket", "_sum", "_count")}
 
 
 def record(base: str, runner: str) -> None:
