@@ -8,7 +8,7 @@ from rag_operator import names
 
 from tests.control_plane.reconcile.harness import until
 
-from .life import EVERYTHING, Reference, World, plans, same_end
+from .life import EVERYTHING, KILLED_SECONDS, Reference, World, plans, same_end
 from .plans import KILLS, Fault, Rule
 
 pytestmark = pytest.mark.control_plane
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.control_plane
 def killed_at(stage: World, service: str, what: str, fault: Fault) -> None:
     """Wait until the operator was killed at this write, and start it again."""
     rule = next(rule for rule in stage.proxy.rules if rule.service == service)
-    assert stage.process.killed.wait(20), f"{service} never wrote {what!r} ({fault})"
+    assert stage.process.killed.wait(KILLED_SECONDS), f"{service} never wrote {what!r} ({fault})"
     assert rule.done
     stage.process.start()
 
@@ -29,7 +29,7 @@ def test_at_every_write_of_a_creation(stage: World, reference: Reference) -> Non
         stage.proxy.rules.append(Rule(services[-1], what, fault))
         stage.create(services[-1])
         killed_at(stage, services[-1], what, fault)
-    stage.served(services, 1)
+    stage.served(services, 1, 120)
     stage.quiet()
     # The refresh of a pod's volumes is in the record only when the pod did not see the table by itself.
     assert len(services) >= len([what for what in reference.writes[0] if not what.startswith("patch pods")]) >= 14
@@ -41,13 +41,13 @@ def test_at_every_write_of_a_change(stage: World, reference: Reference) -> None:
     services = [f"change{number:03}" for number in range(len(chosen))]
     for service in services:
         stage.create(service)
-    stage.served(services, 1)
+    stage.served(services, 1, 120)
     stage.quiet()
     for service, (what, fault) in zip(services, chosen, strict=True):
         stage.proxy.rules.append(Rule(service, what, fault))
         stage.change(service)
         killed_at(stage, service, what, fault)
-    stage.served(services, 2)
+    stage.served(services, 2, 120)
     stage.quiet()
     assert any(what.startswith("delete") for what, _ in chosen)
     same_end(stage, services, reference, 1)
@@ -61,7 +61,7 @@ def test_a_deletion_at_any_moment_of_a_creation_leaves_nothing(stage: World, ref
         services.append(f"gone{number:03}")
         stage.proxy.rules.append(Rule(services[-1], what, Fault.KILL_APPLIED))
         stage.create(services[-1])
-        assert stage.process.killed.wait(20), what
+        assert stage.process.killed.wait(KILLED_SECONDS), what
         stage.kube.delete("RagService", services[-1])
         stage.process.start()
     secrets = [name(service) for service in services for name in (names.qdrant_key, names.client_key)]

@@ -61,7 +61,7 @@ RELEASES = (
         RECORDS,
         "for number in sorted(rising, key=last_served, reverse=True):",
         "for number in sorted(rising, reverse=True):",
-        ROLLBACK + "what_was_left_last_is_kept_longest",
+        KEPT + "those_that_were_left_last_are_kept",
     ),
     Mutant(
         "retention-drops-what-serves",

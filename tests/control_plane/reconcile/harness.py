@@ -130,7 +130,7 @@ class Kube:
         self._connection.close()
 
 
-def until(what: Callable[[], Any], seconds: float = 20.0) -> float:
+def until(what: Callable[[], Any], seconds: float = 40.0) -> float:
     """Wait for something true; the seconds that it took. Fails the test when it does not come."""
     started = time.monotonic()
     while not what():

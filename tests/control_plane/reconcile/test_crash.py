@@ -7,6 +7,7 @@ import re
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rag_operator import names
@@ -23,28 +24,52 @@ PROMPT_2: Json = {"spec": {"prompt": {"version": "answer-v2", "system": "Be brie
 
 
 def served(kube: Kube, service: str, revision: int) -> bool:
-    """Ready, with this revision."""
+    """Ready, with this revision, and the records say so too."""
     status = (kube.get("RagService", service) or {}).get("status") or {}
-    return kube.condition(service) == ("True", "AllChecksPassed") and status.get("revision") == revision
+    if kube.condition(service) != ("True", "AllChecksPassed") or status.get("revision") != revision:
+        return False
+    records = kube.list("RagRevision", service)
+    return [revision] == [r["spec"]["number"] for r in records if r.get("status", {}).get("state") == "Serving"]
 
 
-def end_state(kube: Kube, service: str) -> dict[str, Json]:
-    """Everything made for a service, and its status, with the service's name and what differs by nature taken out."""
-    found = {f"{kind} {name}": essence(body) for (kind, name), body in kube.children(service).items()}
-    status = (kube.get("RagService", service) or {})["status"]
-    found["status"] = {**status, "conditions": [c | {"lastTransitionTime": ""} for c in status["conditions"]]}
+def end_state(kube: Kube, service: str) -> dict[str, Any]:
+    """Everything made for a service, and its status, with the service's name and what differs by nature taken out.
+
+    By kind and name; names that differ in a hash alone share a list. RagRevisions are taken with their status, which is ours.
+    """
+    children, body = kube.children(service), kube.get("RagService", service) or {}
+    found = [(f"{kind} {name}", essence(child)) for (kind, name), child in children.items()]
+    found += [
+        (f"{k} {n} status", untimed(child.get("status"))) for (k, n), child in children.items() if k == "RagRevision"
+    ]
+    found.append(("status", untimed(body["status"])))
     text = json.dumps(found, sort_keys=True)
-    for body in (*kube.children(service).values(), kube.get("RagService", service) or {}):
-        text = text.replace(body["metadata"]["uid"], "UID")
+    for owner in (*children.values(), body):
+        text = text.replace(owner["metadata"]["uid"], "UID")
     # Hashes cover settings and collections, which hold the name of the service.
     text = re.sub(r"\b([0-9a-f]{8}){1,2}\b", "HASH", text.replace(service, "SERVICE"))
-    result: dict[str, Json] = json.loads(text)
-    result["count"] = {"children": len(kube.children(service))}
-    return {name: mask(body) for name, body in result.items()}
+    result: dict[str, Any] = {}
+    for name, what in json.loads(text):
+        result.setdefault(name, []).append(mask(what))
+    for alike in result.values():
+        alike.sort(key=lambda what: json.dumps(what, sort_keys=True))
+    return result
 
 
-def mask(body: Json) -> Json:
+TIMES = frozenset({"lastTransitionTime", "since", "left"})
+
+
+def untimed(told: Any) -> Any:
+    """A status without its times; that there is one is kept."""
+    if isinstance(told, dict):
+        return {key: "TIME" if key in TIMES else untimed(value) for key, value in told.items()}
+    return [untimed(entry) for entry in told] if isinstance(told, list) else told
+
+
+def mask(body: Json | None) -> Json | None:
     """Addresses that the API server gives, and labels of Jobs that hold a uid."""
+    if body is None:
+        return None
     spec = body.get("spec") or {}
     for field in ("clusterIP", "clusterIPs", "selector" if "completions" in spec else "clusterIP"):
         spec.pop(field, None)

@@ -100,6 +100,7 @@ async def test_what_serves_and_what_is_gone_back_to_are_kept_however_few_are_ask
     await settle(world)
     assert serving(world) == 1
     assert states(world)[1] == "Serving"
+    assert world.reason("ReleaseSettled") == ("True", "RolledBack")
 
 
 async def test_what_the_pods_still_serve_is_kept_until_they_have_left_it() -> None:
@@ -114,3 +115,19 @@ async def test_what_the_pods_still_serve_is_kept_until_they_have_left_it() -> No
     await world.run()
     assert states(world) == {3: "Serving"}
     assert await world.run() is None
+
+
+async def test_those_that_were_left_last_are_kept() -> None:
+    world = await two_of_everything(release={"history": 3})
+    edits: list[Json] = [
+        {"prompt": {"version": "answer-v3", "system": "Third."}},
+        {"rollback": {"revision": 1}},
+        {"rollback": None, "prompt": {"version": "answer-v4", "system": "Fourth."}},
+        {"prompt": {"version": "answer-v5", "system": "Fifth."}},
+    ]
+    for edit in edits:
+        world.later(10)
+        world.edit(**edit)
+        await settle(world)
+    assert serving(world) == 5
+    assert sorted(states(world)) == [1, 4, 5]
