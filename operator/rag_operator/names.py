@@ -23,6 +23,8 @@ ANNOTATION_TEMPLATE: Final = f"{GROUP}/template"
 """On Jobs: hash of what the Job was made from. A Job's template is immutable: another hash means another Job."""
 ANNOTATION_ROLL_OUT: Final = f"{GROUP}/roll-out"
 """On a model's Deployment: how its pods are exchanged, and a hash of what that was chosen for."""
+ANNOTATION_RENDERED: Final = f"{GROUP}/rendered"
+"""On Deployments and StatefulSets: their pod template as it was rendered, and what for (`resources.kept`)."""
 ANNOTATION_KEY: Final = f"{GROUP}/key"
 """On pod templates that hold a generated key: changes when the key was made anew, so that everybody gets the same."""
 

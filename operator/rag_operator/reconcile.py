@@ -113,7 +113,8 @@ async def reconcile(key: Key, cluster: Cluster, settings: Settings, clock: Clock
     for pod, hints in status.eviction_hints(observed):
         await cluster.annotate(pod, hints)
     fetches = await cluster.fetching(observed.pods_of(names.COMPONENT_MODEL_FETCH))
-    facts = status.Facts(observed, plan, problem, tuple(refusals), answers, now, fetches)
+    outdated = resources.outdated(observed.service, observed, plan, settings)
+    facts = status.Facts(observed, plan, problem, tuple(refusals), answers, now, fetches, outdated)
     reported = status.compute(facts)
     wait = cluster.status_due(observed.body, reported)
     if wait == 0:

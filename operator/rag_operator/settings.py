@@ -46,7 +46,8 @@ class Settings(BaseSettings):
     api_image: str = Field(
         default=f"rag-operator/api:{PACKAGE_VERSION}",
         min_length=1,
-        description="Image of the RAG API where a RagService names none. Changing it rolls the API of all of those.",
+        description="Image of the RAG API where a RagService names none. Changing it restarts none of those:"
+        " each gets it with its next release.",
     )
     indexer_image: str = Field(
         default=f"rag-operator/indexer:{PACKAGE_VERSION}",
@@ -56,12 +57,14 @@ class Settings(BaseSettings):
     qdrant_image: str = Field(
         default="qdrant/qdrant:v1.18.3-unprivileged",
         min_length=1,
-        description="Image of Qdrant where a RagService names none. Changing it restarts the Qdrant of all of those.",
+        description="Image of Qdrant where a RagService names none. Changing it restarts none of those:"
+        " each gets it with the next edit of spec.vectorStore.qdrant.",
     )
     model_image: str = Field(
         default=f"rag-operator/model-server:{PACKAGE_VERSION}",
         min_length=1,
-        description="Image of model servers where a RagService names none. Changing it rolls those model servers.",
+        description="Image of model servers where a RagService names none. Changing it restarts none of those:"
+        " each gets it with the next edit of spec.model.",
     )
     model_fetch_image: str = Field(
         default=f"rag-operator/model-fetch:{PACKAGE_VERSION}",

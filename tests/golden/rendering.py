@@ -88,10 +88,18 @@ def with_record(observed: Observed) -> Observed:
     return observed.with_children([{**record, "metadata": {**record["metadata"], "uid": "uid-record"}}])
 
 
+def without_note(body: Json) -> Json:
+    """Without the packed template on Deployments and StatefulSets: nobody can review it, and another zlib packs otherwise."""
+    held = body["metadata"].get("annotations") or {}
+    others = {key: value for key, value in held.items() if key != names.ANNOTATION_RENDERED}
+    shown = {**body["metadata"], "annotations": others}
+    return {**body, "metadata": {key: shown[key] for key in body["metadata"] if key != "annotations" or others}}
+
+
 @cache
 def children(case: str) -> list[Json]:
     """All children of a case."""
     observed = observe(case)
     plan = make_plan(observed)
     assert not plan.faults.keys() - {names.COMPONENT_MODEL}  # no model has loaded yet
-    return build_all(observed.service, observed, plan, SETTINGS)
+    return [without_note(body) for body in build_all(observed.service, observed, plan, SETTINGS)]

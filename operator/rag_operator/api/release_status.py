@@ -42,6 +42,12 @@ class ReleaseStatus(Part):
     waiting_for: Annotated[str, Field(max_length=4096)] | None = Field(
         default=None, description="What the release that is asked for waits for."
     )
+    outdated: Annotated[tuple[Annotated[str, Field(max_length=63)], ...], Field(max_length=8)] | None = Field(
+        default=None,
+        description="Components (api, qdrant, model) that run as an earlier build of the operator made them. The API goes with the"
+        " next release, the others with the next edit of their own part of the spec.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
     kept_revisions: Annotated[int, Field(ge=0)] | None = Field(
         default=None, description="RagRevisions that are kept to go back to, the serving one included."
     )

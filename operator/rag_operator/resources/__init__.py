@@ -9,11 +9,12 @@ from .. import names, quantities
 from ..api import DeletionPolicy, Made, RagService
 from ..observed import Observed
 from ..releases import Plan
+from ..releases.model import hosted_models
 from ..settings import PACKAGE_VERSION, Settings
-from . import api, index, model, model_cache, model_fetch, model_keys, prompt, qdrant, releases, secrets
+from . import api, index, kept, model, model_cache, model_fetch, model_keys, prompt, qdrant, releases, secrets
 from .retention import stuck_pods, unwanted
 
-__all__ = ["build_all", "build_released", "claims", "owned", "secrets", "stuck_pods", "unwanted"]
+__all__ = ["build_all", "build_released", "claims", "outdated", "owned", "secrets", "stuck_pods", "unwanted"]
 
 Json = dict[str, Any]
 
@@ -21,9 +22,10 @@ Json = dict[str, Any]
 def build_all(svc: RagService, observed: Observed, plan: Plan, settings: Settings) -> list[Json]:
     """All children, in the order in which they are applied: what others name comes first."""
     stamp = key_stamp(svc, observed)
+    settings_map, answering = _api(svc, observed, plan, settings, stamp)
     children = [
         api.service_account(svc),
-        api.settings_map(svc),
+        settings_map,
         *_prompts(svc, plan.retained, plan.prompt),
         *_vector_store(svc, observed, settings, stamp),
         *releases.revisions(svc, observed, plan, _made(plan, settings)),
@@ -31,11 +33,42 @@ def build_all(svc: RagService, observed: Observed, plan: Plan, settings: Setting
         *model.build(svc, observed, plan, settings),
         releases.table(svc, plan.table),
         api.service(svc),
-        api.deployment(svc, plan.api_image(settings.api_image), api.Keys(stamp, model_keys.references(svc, plan))),
+        answering,
         *([api.disruption_budget(svc)] if svc.spec.api.replicas > 1 else []),
         *_index(svc, observed, plan, settings, stamp),
     ]
     return [owned(svc, child) for child in children]
+
+
+def _api(svc: RagService, observed: Observed, plan: Plan, settings: Settings, stamp: str) -> tuple[Json, Json]:
+    """Settings and Deployment of the API, both as they were rendered until an edit or a release."""
+    live = observed.child("Deployment", names.api(svc.metadata.name))
+    image, keys = plan.api_image(settings.api_image), api.Keys(stamp, model_keys.references(svc, plan))
+    fresh, subject = api.deployment(svc, image, keys), api.subject(svc, image, keys)
+    made = kept.keep(fresh, live, subject, settings, renew=plan.releases)
+    name, current = api.settings_in(made), api.settings_map(svc)
+    if name == current["metadata"]["name"]:
+        return current, made
+    stored = observed.child("ConfigMap", name)
+    if stored is not None:
+        return api.settings_as_stored(svc, stored), made
+    return current, kept.keep(fresh, None, subject, settings)  # what its pods need is lost
+
+
+def outdated(svc: RagService, observed: Observed, plan: Plan, settings: Settings) -> tuple[str, ...]:
+    """Components that run as another build of the operator rendered them, and would be rendered otherwise now."""
+    stamp, default = key_stamp(svc, observed), settings.api_image
+    keys = api.Keys(stamp, model_keys.references(svc, plan))
+    answering = observed.child("Deployment", names.api(svc.metadata.name))
+    fresh = api.deployment(svc, plan.image or default, keys)
+    older = answering is not None and plan.api_image(default) != (plan.image or default)
+    found = [names.COMPONENT_API] if older or kept.is_outdated(fresh, answering, settings) else []
+    spec, live = svc.spec.vector_store.qdrant, observed.child("StatefulSet", names.qdrant(svc.metadata.name))
+    if spec is not None and kept.is_outdated(qdrant.statefulset(svc, spec, settings, live, stamp), live, settings):
+        found.append(names.COMPONENT_QDRANT)
+    if any(model.is_outdated(svc, observed, one, settings) for one in hosted_models(plan.model, ())):
+        found.append(names.COMPONENT_MODEL)
+    return tuple(found)
 
 
 def owned(svc: RagService, child: Json) -> Json:
@@ -124,10 +157,11 @@ def _vector_store(svc: RagService, observed: Observed, settings: Settings, stamp
     if spec is None:
         return []
     live = observed.child("StatefulSet", names.qdrant(svc.metadata.name))
+    made = qdrant.statefulset(svc, spec, settings, live, stamp)
     return [
         qdrant.peers_service(svc),
         qdrant.service(svc),
-        qdrant.statefulset(svc, spec, settings, live, stamp),
+        kept.keep(made, live, qdrant.subject(svc, spec, stamp), settings),
     ]
 
 

@@ -125,6 +125,34 @@ def deployment(svc: RagService, image: str, keys: Keys) -> Json:
     }
 
 
+def subject(svc: RagService, image: str, keys: Keys) -> Json:
+    """What the pods' template is made of, the operator's own part left out."""
+    spec, vectors = svc.spec.api, svc.spec.vector_store
+    reference = vectors.qdrant.api_key_secret_ref if vectors.qdrant is not None else None
+    named = [part.model_dump(mode="json") if part is not None else None for part in (vectors.external, reference)]
+    return {
+        "api": spec.model_dump(mode="json", exclude_defaults=True, exclude={"image", "replicas"}),
+        "image": image,
+        "store": named,
+        "keys": [keys.stamp, *([key.secret, key.key] for key in keys.models)],
+    }
+
+
+def settings_in(deployment: Json) -> str:
+    """Name of the settings that its pods are started with."""
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    return str(container["envFrom"][0]["configMapRef"]["name"])
+
+
+def settings_as_stored(svc: RagService, stored: Json) -> Json:
+    """Settings that another build of the operator made, for pods that keep them. They are immutable."""
+    metadata = stored["metadata"]
+    label = metadata["labels"][names.LABEL_SETTINGS]
+    made = settings_map(svc)
+    labels = {**made["metadata"]["labels"], names.LABEL_SETTINGS: label}
+    return {**made, "metadata": {"name": metadata["name"], "labels": labels}, "data": stored["data"]}
+
+
 def disruption_budget(svc: RagService) -> Json:
     """One pod at a time may be evicted. Only above one replica: else it would block every node drain."""
     return {

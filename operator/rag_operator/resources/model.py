@@ -20,7 +20,7 @@ from ..releases.model_fetch import weights_ready
 from ..releases.roll_out import left_to, marked, pods_of, roll_out
 from ..scheduling import Strategy
 from ..settings import Settings
-from . import engine, pod
+from . import engine, kept, pod
 from .model_cache import Weights, weights
 
 Json = dict[str, Any]
@@ -46,7 +46,7 @@ def build(svc: RagService, observed: Observed, plan: Plan, settings: Settings) -
             continue
         if live is None and not weights_ready(observed, model):
             continue  # a GPU that waits for a download serves nobody
-        made = deployment(svc, model, settings)
+        made = kept.keep(deployment(svc, model, settings), live, subject(svc, model), settings)
         rollout = roll_out(observed, placement(svc), made["spec"]["template"], live, pods_of(observed, model.hash))
         children.append(marked(made, placement(svc), rollout))
         if made["spec"]["replicas"] > 1:
@@ -108,6 +108,20 @@ def deployment(svc: RagService, model: ModelRelease, settings: Settings) -> Json
     }
 
 
+def subject(svc: RagService, model: ModelRelease) -> Json:
+    """What the pods' template is made of, the operator's own part left out."""
+    volume = {"size", "storage_class_name", "access_mode"}
+    apart: Json = {"replicas": True, "strategy": True, "prefetch": True, "cache": volume}
+    spec = placement(svc).model_dump(mode="json", exclude_defaults=True, exclude=apart)
+    return {"model": model.hash, "vllm": spec}
+
+
+def is_outdated(svc: RagService, observed: Observed, model: ModelRelease, settings: Settings) -> bool:
+    """Whether the model's server runs as another build of the operator rendered it."""
+    live = _live(svc, observed, model)
+    return live is not None and kept.is_outdated(deployment(svc, model, settings), live, settings)
+
+
 def _as_it_runs(
     svc: RagService, model: ModelRelease, live: Json, rollout: Strategy | None, wanted: Json | None
 ) -> Json:
@@ -115,12 +129,14 @@ def _as_it_runs(
     replicas = live["spec"].get("replicas", 1) or placement(svc).replicas
     if rollout is not None:
         replicas = left_to(replicas, rollout, placement(svc), wanted)
-    return {
+    body = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": _metadata(svc, model),
         "spec": {**live["spec"], "replicas": 0 if svc.spec.suspend else replicas},
     }
+    note = kept.annotation(live)
+    return kept.noted(body, note) if note else body
 
 
 def _metadata(svc: RagService, model: ModelRelease) -> Json:

@@ -65,6 +65,14 @@ def statefulset(svc: RagService, spec: Qdrant, settings: Settings, live: Body | 
     }
 
 
+def subject(svc: RagService, spec: Qdrant, key_stamp: str) -> Json:
+    """What the pod's template is made of, the operator's own part left out."""
+    return {
+        "qdrant": spec.model_dump(mode="json", exclude_defaults=True, exclude={"storage"}),
+        "keys": [store.generates_key(svc), key_stamp],
+    }
+
+
 def claim(svc: RagService, spec: Qdrant) -> Json:
     """The size of the existing claim, which Kubernetes can grow in place where the storage class allows it."""
     return {

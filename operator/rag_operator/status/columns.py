@@ -61,6 +61,7 @@ def _release(facts: Facts, statuses: Mapping[int, tuple[Json, Json]], served: in
         "keptRevisions": len(plan.retained),
         "keptCollections": len(collections),
         "keptChunks": sum(collections.values()),
+        "outdated": list(facts.outdated) or None,
     }
     return {key: value for key, value in told.items() if value is not None}
 

@@ -39,6 +39,8 @@ class Facts:
     now: datetime
     fetches: Mapping[str, FetchProgress] = field(default_factory=dict)
     """What the pods that download weights say, by pod name."""
+    outdated: tuple[str, ...] = ()
+    """Components that run as another build of the operator rendered them."""
 
     @property
     def name(self) -> str:

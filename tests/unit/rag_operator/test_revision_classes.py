@@ -59,16 +59,23 @@ class Row(NamedTuple):
 
 
 class World(NamedTuple):
-    """What a spec leads to: the hash of its revision, and the pod templates of what runs, by component and name."""
+    """What a spec leads to: the hash of its revision, and what runs."""
 
     revision: str
-    templates: dict[tuple[str, str], Json]
+    running: list[Json]
+
+    @property
+    def templates(self) -> dict[tuple[str, str], Json]:
+        """Pod templates by component and name."""
+        return {(component_of(body), body["metadata"]["name"]): body["spec"]["template"] for body in self.running}
 
 
-def world(spec: Json) -> World | None:
-    """None when the contract does not know such a value: then it is part of a revision."""
+def world(spec: Json, before: World | None) -> World | None:
+    """What an edit to this spec leads to where `before` runs; None when the contract does not know such a value: then it is
+    part of a revision."""
     service = parsed(spec)
     observed = Observed(service=service, body={"metadata": METADATA, "spec": spec}, references=REFERENCES)
+    observed = observed.with_children(before.running if before is not None else ())
     try:
         built = with_result(observed)
         serving = with_old_revisions(with_model(with_weights(built, current(built))))
@@ -78,13 +85,14 @@ def world(spec: Json) -> World | None:
     except ValidationError:
         return None
     running = [child for child in children if child["kind"] in {"Deployment", "StatefulSet"}]
-    templates = {(component_of(child), child["metadata"]["name"]): child["spec"]["template"] for child in running}
-    return World(revision_hash(plan.desired, plan.image), templates)
+    return World(revision_hash(plan.desired, plan.image), running)
 
 
 def measured(path: str, leaf: Json) -> Effect:
     """What edits between the example values of a field do."""
-    found = [world(with_value(BASE, SPEC, path, value)) for value in VALUES.get(path, examples(path, leaf))]
+    first, *more = (with_value(BASE, SPEC, path, value) for value in VALUES.get(path, examples(path, leaf)))
+    start = world(first, None)
+    found = [start, *(world(spec, start) for spec in more)]
     worlds = [one for one in found if one is not None]
     released = len(worlds) < len(found) or len({one.revision for one in worlds}) > 1
     exchanged = set()
