@@ -20,12 +20,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.bench.__main__ import kube_in, operator_on_bench
-from tests.cluster.fixtures import new_namespace
+from tests.bench.__main__ import OPERATOR_USER, kube_in, operator_on_bench
+from tests.cluster.fixtures import Cluster, new_namespace
 from tests.cluster.settings import from_environment
 from tests.e2e.kube import Kube
 
-from . import facts, model, moves, ordinary, stage
+from . import facts, model, moves, ordinary, stage, trail
 from .load import SHOWN, Load, Seen
 from .moves import HOME, Taken
 
@@ -72,12 +72,13 @@ class Clients:
     streams: int
 
 
-async def measure(kube: Kube, count: int, clients: Clients, table: Table) -> None:
+async def measure(cluster: Cluster, kube: Kube, count: int, clients: Clients, table: Table) -> None:
     """Everything, in one namespace that is made for it."""
     async with model.serving(from_environment(os.environ).host_address) as url:
         await asyncio.to_thread(stage.build, kube, url)
         key = await asyncio.to_thread(kube.secret, f"{stage.NAME}-client-key", "api-key")
         before = await asyncio.to_thread(stage.pods, kube)
+        offset = cluster.audit_log.stat().st_size
         addresses = [f"http://{pod['status']['podIP']}:8000" for pod in before]
         load = Load(kube.service_address(f"{stage.NAME}-api"), key)
         async with load.running(clients.rate, clients.streams):
@@ -91,6 +92,7 @@ async def measure(kube: Kube, count: int, clients: Clients, table: Table) -> Non
         print(file=sys.stderr)
         after = await asyncio.to_thread(stage.pods, kube)
         _moves(table, taken)
+        _trail(table, trail.parts(taken, cluster.audit(offset), kube.namespace, OPERATOR_USER))
         _clients(table, load.seen, clients, kube)
         same = stage.restarts(before) == stage.restarts(after)
         table.show("API pods made anew, containers started anew", "none" if same else "SOME", "none", reached=same)
@@ -105,7 +107,12 @@ def _moves(table: Table, taken: Sequence[Taken]) -> None:
             table.seconds(f"{kind}, {len(values)} moves", values, GOAL_SECONDS)
     table.seconds(f"all {len(taken)} moves", [each.seconds for each in taken], GOAL_SECONDS)
     table.seconds("  the first pod of three", [each.pods[0] for each in taken])
-    table.seconds("  kubectl itself", [each.patch for each in taken])
+
+
+def _trail(table: Table, found: Sequence[trail.Parts]) -> None:
+    """The steps of a move, each by itself: their percentiles do not add up."""
+    for name, values in zip(trail.NAMES, zip(*found, strict=True), strict=False):
+        table.seconds(f"  {name}", values)
 
 
 def _clients(table: Table, seen: Seen, clients: Clients, kube: Kube) -> None:
@@ -149,7 +156,7 @@ def main() -> int:
     table = Table()
     with operator_on_bench() as (cluster, _), new_namespace(cluster, "bench-rollback") as namespace:
         kube = kube_in(cluster, namespace)
-        asyncio.run(measure(kube, args.moves, Clients(args.rate, args.streams), table))
+        asyncio.run(measure(cluster, kube, args.moves, Clients(args.rate, args.streams), table))
     print(f"\n{'every goal was reached' if not table.missed else f'{table.missed} goals were NOT REACHED'}")
     return 1 if table.missed else 0
 

@@ -42,9 +42,13 @@ CYCLE = (
 
 @dataclass(frozen=True)
 class Taken:
-    """Seconds from the start of the patch: until kubectl ended, and until each pod answered, slowest last."""
+    """Seconds from the start of the patch: until kubectl ended, and until each pod answered, slowest last.
+
+    `began` is the time of day, in seconds since 1970.
+    """
 
     kind: str
+    began: float
     patch: float
     pods: tuple[float, ...]
 
@@ -63,7 +67,7 @@ def cycle(count: int) -> Iterator[Move]:
 async def make(move: Move, kube: Kube, pods: list[str], load: Load) -> Taken:
     """Make one move under the load. `pods` are the addresses of the API pods. Raises TimeoutError."""
     load.settled, load.moves = None, load.moves + 1
-    start = time.monotonic()
+    began, start = time.time(), time.monotonic()
     asked = [asyncio.create_task(answers(url, load, move.wanted)) for url in pods]
     try:
         await patch(kube, {"spec": move.spec})
@@ -75,7 +79,7 @@ async def make(move: Move, kube: Kube, pods: list[str], load: Load) -> Taken:
             task.cancel()
     load.settled = move.wanted
     await asyncio.sleep(PAUSE_SECONDS)
-    return Taken(move.kind, patched, tuple(sorted(moved)))
+    return Taken(move.kind, began, patched, tuple(sorted(moved)))
 
 
 async def answers(url: str, load: Load, wanted: Wanted) -> float:
