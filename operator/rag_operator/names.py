@@ -37,6 +37,7 @@ EVICTION_HINTS: Final = {
 COMPONENT_API: Final = "api"
 COMPONENT_QDRANT: Final = "qdrant"
 COMPONENT_INDEX: Final = "index"
+COMPONENT_SWEEP: Final = "index-sweep"
 COMPONENT_MODEL: Final = "model"
 COMPONENT_MODEL_CACHE: Final = "model-cache"
 COMPONENT_MODEL_FETCH: Final = "model-fetch"
@@ -131,6 +132,16 @@ def index_job(service: str, digest: str) -> str:
     return f"{service}-index-{digest[:8]}"
 
 
+def index_sweep(service: str, digest: str) -> str:
+    """Job that drops old collections and moves the alias for outside readers."""
+    return f"{service}-index-sweep-{digest[:8]}"
+
+
+def index_alias(namespace: str, service: str) -> str:
+    """Alias for outside readers of the vector store. With a dot behind it, every collection of the service begins with it."""
+    return f"{namespace}.{service}"
+
+
 def model(service: str, digest: str) -> str:
     """Deployment, Service and PodDisruptionBudget of one model: two models live side by side while one is exchanged."""
     return f"{service}-model-{digest[:8]}"
@@ -167,7 +178,7 @@ def collection(namespace: str, service: str, version: str, digest: str) -> str:
     When it is too long the readable part is cut; the namespace and service stay, as does the content hash.
     """
     tail = f".{digest[:16]}"
-    return f"{namespace}.{service}.{version}"[: MAX_COLLECTION - len(tail)] + tail
+    return f"{index_alias(namespace, service)}.{version}"[: MAX_COLLECTION - len(tail)] + tail
 
 
 def api_url(namespace: str, service: str) -> str:

@@ -121,8 +121,9 @@ async def reconcile(key: Key, cluster: Cluster, settings: Settings, clock: Clock
         await _report(cluster, observed.body, reported, now)
     for body, wanted in status.revision_writes(facts):
         await cluster.write_status(body, wanted)
-    again = status.look_again(facts, reported["conditions"][0]["status"])
-    return _soonest(again, due_again(observed, plan, age), wait or None)
+    ready = reported["conditions"][0]["status"]
+    again = status.look_again(facts, ready)
+    return _soonest(again, due_again(observed, plan, age._replace(ready=ready == "True")), wait or None)
 
 
 async def report_bug(key: Key, cluster: Cluster, error: BaseException, clock: Clock) -> None:

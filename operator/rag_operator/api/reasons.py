@@ -113,6 +113,8 @@ class Reason(StrEnum):
     CollectionLost = "CollectionLost"
     CollectionConflict = "CollectionConflict"
     CollectionDamaged = "CollectionDamaged"
+    AliasTaken = "AliasTaken"
+    AliasMoved = "AliasMoved"
 
     # The embedding server.
     EmbeddingUnreachable = "EmbeddingUnreachable"
@@ -231,6 +233,8 @@ REMEDIES: dict[Reason, str] = {
     Reason.CollectionLost: "Remove spec.rollback.index, or put the old index back into spec.index to have it built.",
     Reason.CollectionConflict: "Another index has this collection: give the index a new spec.index.version.",
     Reason.CollectionDamaged: "Delete the collection, or give the index a new spec.index.version.",
+    Reason.AliasTaken: "Something else in the vector store bears the name for outside readers: remove it, as the message says.",
+    Reason.AliasMoved: "Somebody else moves the alias of outside readers: leave it to the sweep Job, which tries again.",
     Reason.EmbeddingUnreachable: "Check spec.index.embedding.external.url, the server, and that the namespace may reach it.",
     Reason.EmbeddingUnauthorized: "Put a good key into the Secret that spec.index.embedding.external.apiKeySecretRef names.",
     Reason.EmbeddingModelNotFound: "Correct spec.index.embedding.external.url or spec.index.embedding.external.model.",

@@ -11,7 +11,20 @@ from ..observed import Observed
 from ..releases import Plan
 from ..releases.model import hosted_models
 from ..settings import PACKAGE_VERSION, Settings
-from . import api, index, kept, model, model_cache, model_fetch, model_keys, prompt, qdrant, releases, secrets
+from . import (
+    api,
+    index,
+    index_sweep,
+    kept,
+    model,
+    model_cache,
+    model_fetch,
+    model_keys,
+    prompt,
+    qdrant,
+    releases,
+    secrets,
+)
 from .retention import stuck_pods, unwanted
 
 __all__ = ["build_all", "build_released", "claims", "outdated", "owned", "secrets", "stuck_pods", "unwanted"]
@@ -36,6 +49,7 @@ def build_all(svc: RagService, observed: Observed, plan: Plan, settings: Setting
         answering,
         *([api.disruption_budget(svc)] if svc.spec.api.replicas > 1 else []),
         *_index(svc, observed, plan, settings, stamp),
+        *index_sweep.jobs(svc, observed, plan, settings, stamp),
     ]
     return [owned(svc, child) for child in children]
 
@@ -169,8 +183,10 @@ def _index(svc: RagService, observed: Observed, plan: Plan, settings: Settings, 
     """The Job of the declared index. One that exists with another template is left to `unwanted`: it cannot be changed."""
     if plan.index is None or svc.spec.suspend:
         return []
-    job = index.job(svc, plan.index, settings, stamp)
+    job = index.job(svc, plan.index, settings, stamp, first=plan.serving is None)
     live = observed.child("Job", job["metadata"]["name"])
+    if live is None and index_sweep.may_drop(observed, plan.index.collection):
+        return []
     if live is not None and _template(live) != _template(job):
         return []
     return [job]

@@ -24,11 +24,12 @@ EXIT_WILL_NOT_FIX_ITSELF = 2
 GRACE_SECONDS = 30
 
 
-def environment(svc: RagService, target: IndexTarget) -> IndexerEnvironment:
-    """Everything that the indexer is told, the store's key apart."""
-    spec = svc.spec.index
+def environment(svc: RagService, target: IndexTarget, *, first: bool = False) -> IndexerEnvironment:
+    """Everything that the indexer is told, the store's key apart. `first`: nothing serves yet, so that outside readers are to
+    find this collection as soon as it is verified; later the sweep moves their alias."""
+    spec, metadata = svc.spec.index, svc.metadata
     return IndexerEnvironment(
-        service=svc.metadata.name,
+        service=metadata.name,
         version=target.version,
         collection=target.collection,
         content_hash=target.hash,
@@ -36,6 +37,7 @@ def environment(svc: RagService, target: IndexTarget) -> IndexerEnvironment:
         tenant=spec.documents.tenant,
         max_characters=spec.chunking.max_characters,
         overlap_characters=spec.chunking.overlap_characters,
+        alias=names.index_alias(metadata.namespace, metadata.name) if first else None,
         **_embedding(svc),
     )
 
@@ -53,9 +55,9 @@ def _embedding(svc: RagService) -> Json:
     }
 
 
-def job(svc: RagService, target: IndexTarget, settings: Settings, key_stamp: str) -> Json:
+def job(svc: RagService, target: IndexTarget, settings: Settings, key_stamp: str, *, first: bool) -> Json:
     """One run. A Job's template is immutable, so the annotation says what it was made from."""
-    environ = environment(svc, target).to_env()
+    environ = environment(svc, target, first=first).to_env()
     spec = svc.spec.index
     made_from = {
         "image": settings.indexer_image,

@@ -1,6 +1,6 @@
 """What goes: children that are ours and no longer wanted, and index Jobs that must run again. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ from .. import names
 from ..observed import ChildKey, Observed, component_of, finished, key_of
 from ..releases import Plan
 from ..releases.model_fetch import FetchTarget, fetch_targets, on_lost_volume
+from . import index_sweep
 
 Json = dict[str, Any]
 
@@ -15,6 +16,8 @@ RETRY_AFTER = timedelta(minutes=5)
 """A failed index Job is started again after this time: what it waited for may have come."""
 UNREAD_AFTER = timedelta(seconds=10)
 """The pod's result may reach us after the Job's end, but not this much later."""
+SOON = 0.2
+"""Seconds until the records hold what the pods have just confirmed."""
 LOST_AFTER = timedelta(seconds=60)
 """An API pod that misses a collection is believed when the Job has been done for this long."""
 
@@ -24,28 +27,35 @@ LABEL_REVISION = "controller-revision-hash"
 
 
 class Age(NamedTuple):
-    """What time decides: now, and whether an API pod says that a collection of the release table is missing."""
+    """What time decides: now, whether an API pod says that a collection of the release table is missing, and whether all is as
+    declared, so that no event will come."""
 
     now: datetime
     missing: bool = False
+    ready: bool = False
 
     def of(self, then: datetime) -> timedelta:
         """How long ago that was."""
         return self.now - then
 
 
-def unwanted(observed: Observed, plan: Plan, built: Iterable[Json], age: Age) -> list[Json]:
+def unwanted(observed: Observed, plan: Plan, built: Sequence[Json], age: Age) -> list[Json]:
     """Bodies to delete, in a stable order. Nothing that an existing pod may still need is among them."""
     wanted = {key_of(child) for child in built}
     kept = wanted | _settings_in_use(observed)
     job = _wanted_job(observed, plan)
     suspended = observed.service.spec.suspend
+    swept = any(component_of(child) == names.COMPONENT_SWEEP for child in built)
     gone = []
     for key, body in sorted(observed.children.items()):
         if "deletionTimestamp" in body["metadata"]:
             continue
         if key.kind == "Job" and component_of(body) == names.COMPONENT_MODEL_FETCH:
             goes = _fetch_goes(body, observed, plan, age, as_built=key in wanted)
+        elif component_of(body) == names.COMPONENT_SWEEP:
+            goes = swept and key not in wanted  # the last one stays as the record until another one follows
+        elif key.kind == "RagRevision":
+            goes = key not in kept and plan.index is not None  # until then no sweep can be made that remembers it
         elif key.kind == "Job":
             goes = _job_goes(body, plan, age, is_wanted=key == job, as_built=key in wanted, suspended=suspended)
         else:
@@ -76,6 +86,7 @@ def stuck_pods(observed: Observed) -> list[Json]:
 def due_again(observed: Observed, plan: Plan, age: Age) -> float | None:
     """Seconds until a Job of ours must be looked at again although nothing changes; None when no time is running."""
     times = [
+        SOON if age.ready and index_sweep.waits_for_word(observed, plan) else None,
         _index_due(observed, plan, age),
         *(_fetch_due(observed, t, age) for t in fetch_targets(observed.service, plan)),
     ]

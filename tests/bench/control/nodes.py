@@ -75,7 +75,7 @@ class NodesDouble:
         state = {"name": container["name"], "image": "double", "imageID": "double", "restartCount": 0}
         state["containerID"] = f"double://{metadata['name']}"
         component, address = metadata["labels"][names.LABEL_COMPONENT], "127.0.0.1"
-        if component == names.COMPONENT_INDEX:
+        if component in {names.COMPONENT_INDEX, names.COMPONENT_SWEEP}:
             ended = {"exitCode": 0, "reason": "Completed", "message": result_of(pod).to_json()}
             await self._write(
                 metadata["name"], "Succeeded", {**state, "ready": False, "state": {"terminated": ended}}, ""

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from rag_contract.environment import API_PORT
 from rag_contract.release_table import FILE_NAME, ReleaseTable
-from rag_contract.reports import IndexResult
+from rag_contract.reports import IndexResult, SweepResult
 from rag_operator import names
 
 from tests.cluster.fixtures import Cluster
@@ -255,7 +255,7 @@ class NodeDouble:
             "containerID": f"double://{name}",
             "restartCount": 0,
         }
-        if component == names.COMPONENT_INDEX:
+        if component in {names.COMPONENT_INDEX, names.COMPONENT_SWEEP}:
             ended = {"exitCode": 0, "reason": "Completed", "message": result_of(pod).to_json()}
             self._status(name, "Succeeded", {**container, "ready": False, "state": {"terminated": ended}})
             return
@@ -278,9 +278,11 @@ class NodeDouble:
         self._kube.send("PATCH", self._kube.path("Pod", name, "status"), {"status": status}, MERGE)
 
 
-def result_of(pod: Json) -> IndexResult:
+def result_of(pod: Json) -> IndexResult | SweepResult:
     """What the indexer would report for its settings."""
     told = {v["name"]: v.get("value", "") for v in pod["spec"]["containers"][0]["env"]}
+    if pod["metadata"]["labels"][names.LABEL_COMPONENT] == names.COMPONENT_SWEEP:
+        return SweepResult(outcome="Succeeded", alias=told.get("RAG_SWEEP_TARGET", ""))
     return IndexResult(
         outcome="Succeeded",
         version=told["RAG_INDEXER_VERSION"],

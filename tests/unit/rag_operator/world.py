@@ -108,6 +108,8 @@ class World:
         self.gone = False
         self.unreadable = ""
         self.refuse: Callable[[str, str, str], ApiError | None] = lambda verb, kind, name: None
+        self.lingering: set[str] = set()
+        """Pods that outlive their Jobs for a while."""
         self._made: set[str] = set()
         self.missing: set[str] = set()
         self._versions = itertools.count(100)
@@ -151,6 +153,12 @@ class World:
     async def delete(self, live: Json) -> None:
         self._write("delete", live)
         del self.objects[key_of(live)]
+        if live["kind"] == "Job":  # as the garbage collector does
+            name = live["metadata"]["name"]
+            mine = [pod for pod, body in self.pods.items() if body["metadata"]["labels"].get("job-name") == name]
+            for pod in mine:
+                if pod not in self.lingering:
+                    del self.pods[pod]
 
     async def create_secret(
         self, service: Json, name: str, make: Callable[[Callable[[], str]], Json], *, known: bool
