@@ -63,6 +63,7 @@ class Reason(StrEnum):
     Evicted = "Evicted"
     NodeLost = "NodeLost"
     RollOutHeld = "RollOutHeld"
+    ApiReturned = "ApiReturned"
     AdmissionRefused = "AdmissionRefused"
     QuotaExceeded = "QuotaExceeded"
 
@@ -191,6 +192,7 @@ REMEDIES: dict[Reason, str] = {
     Reason.Evicted: "Free what the node ran out of, or add nodes; another pod is started by itself.",
     Reason.NodeLost: "Repair the node, or delete it so that its pods are started elsewhere.",
     Reason.RollOutHeld: "Undo by hand what holds the roll-out; the message names the field.",
+    Reason.ApiReturned: "Correct spec.api, its image above all, or go back with spec.rollback.revision.",
     Reason.AdmissionRefused: "Ask who runs the cluster about the admission rule that the message quotes.",
     Reason.QuotaExceeded: "Raise the namespace's quota, or lower requests and replicas.",
     Reason.GpuNotOffered: "Install or repair the device plugin on the GPU nodes, or correct spec.model.vllm.gpu.resourceName.",

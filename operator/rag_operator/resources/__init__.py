@@ -59,7 +59,7 @@ def _api(svc: RagService, observed: Observed, plan: Plan, settings: Settings, st
     live = observed.child("Deployment", names.api(svc.metadata.name))
     image, keys = plan.api_image(settings.api_image), api.Keys(stamp, model_keys.references(svc, plan))
     fresh, subject = api.deployment(svc, image, keys), api.subject(svc, image, keys)
-    made = kept.keep(fresh, live, subject, settings, renew=plan.releases)
+    made = kept.keep_good(fresh, live, subject, settings, renew=plan.releases)
     name, current = api.settings_in(made), api.settings_map(svc)
     if name == current["metadata"]["name"]:
         return current, made

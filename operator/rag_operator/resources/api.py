@@ -23,6 +23,8 @@ from .store import SecretKey
 Json = dict[str, Any]
 
 GRACE_MARGIN_SECONDS = 10
+PROGRESS_SECONDS = 600
+"""A new pod that is not ready by then has failed: the former template is put back."""
 SECRET_MODE = 0o440
 
 
@@ -109,6 +111,7 @@ def deployment(svc: RagService, image: str, keys: Keys) -> Json:
         "spec": {
             "replicas": replicas,
             "revisionHistoryLimit": 3,
+            "progressDeadlineSeconds": PROGRESS_SECONDS,
             "selector": {"matchLabels": names.selector(svc.metadata.name, names.COMPONENT_API)},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "template": {

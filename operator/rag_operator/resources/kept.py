@@ -1,6 +1,7 @@
 """Pod templates stay as they were rendered until the user edits what they are made of: another operator restarts nothing.
 
     fresh rendering, live object with a note --> same subject: the noted template; else the fresh one, with a note of it
+    a roll-out that does not end while the former pods serve --> the template that was last rolled out whole (`keep_good`)
 
 The note is an annotation of the Deployment or StatefulSet, never of its pods: what the template was made of (a hash), which
 build of the operator rendered it, and the template itself, packed. What somebody changes in the live template by hand is thus
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 from .. import names
 from ..releases.identity import digest
+from ..releases.roll_out import is_settled
 from ..settings import PACKAGE_VERSION, Settings
 
 Json = dict[str, Any]
@@ -45,10 +47,49 @@ def keep(made: Json, live: Json | None, subject: Any, settings: Settings, *, ren
     return {**noted(made, text), "spec": {**made["spec"], "template": known.template}}
 
 
-def noted(made: Json, text: str) -> Json:
+def keep_good(made: Json, live: Json | None, subject: Any, settings: Settings, *, renew: bool = False) -> Json:
+    """As `keep`; and a Deployment whose new pods do not become ready in time gets the template back that was good.
+
+    It stays so until the subject is another, or `renew`.
+    """
+    wanted = keep(made, live, subject, settings, renew=renew)
+    now, then = note_of(wanted), note_of(live)
+    good, returned = annotation(live, names.ANNOTATION_LAST_GOOD), annotation(live, names.ANNOTATION_RETURNED)
+    if now != then:
+        returned = "false"
+        if then is not None and live is not None and _rolled_out(live):
+            good = annotation(live)
+    former = _read(good)
+    if now is not None and now == then and former is not None and live is not None and _failed(live):
+        wanted = noted(
+            {**wanted, "spec": {**wanted["spec"], "template": former.template}},
+            written(now._replace(template=former.template)),
+        )
+        returned = "true"
+    if good:
+        wanted = noted(noted(wanted, good, names.ANNOTATION_LAST_GOOD), returned, names.ANNOTATION_RETURNED)
+    return wanted
+
+
+def _rolled_out(live: Json) -> bool:
+    return live["spec"].get("replicas", 1) > 0 and is_settled(live)
+
+
+def _failed(live: Json) -> bool:
+    """Its new pods were not ready in time, and all that are wanted of the former ones are: it is not what both need that is down."""
+    status, replicas = live.get("status") or {}, live["spec"].get("replicas", 1)
+    seen = status.get("observedGeneration", 0) >= live["metadata"].get("generation", 0)
+    late = any(
+        (c["type"], c["status"], c.get("reason")) == ("Progressing", "False", "ProgressDeadlineExceeded")
+        for c in status.get("conditions") or ()
+    )
+    return seen and late and 0 < replicas <= status.get("availableReplicas", 0)
+
+
+def noted(made: Json, text: str, name: str = names.ANNOTATION_RENDERED) -> Json:
     """`made` with this note as it is written."""
     metadata = made["metadata"]
-    annotations = {**metadata.get("annotations", {}), names.ANNOTATION_RENDERED: text}
+    annotations = {**metadata.get("annotations", {}), name: text}
     return {**made, "metadata": {**metadata, "annotations": annotations}}
 
 
@@ -60,7 +101,10 @@ def is_outdated(made: Json, live: Json | None, settings: Settings) -> bool:
 
 def note_of(live: Json | None) -> Note | None:
     """The note on an object; None where there is none that can be read."""
-    text = annotation(live)
+    return _read(annotation(live))
+
+
+def _read(text: str) -> Note | None:
     try:
         subject, build, packed = text.split(".")
         template = json.loads(zlib.decompress(base64.b64decode(packed, validate=True)))
@@ -69,9 +113,9 @@ def note_of(live: Json | None) -> Note | None:
     return Note(subject, build, template) if isinstance(template, dict) else None
 
 
-def annotation(live: Json | None) -> str:
+def annotation(live: Json | None, name: str = names.ANNOTATION_RENDERED) -> str:
     """The note as it is written; empty where there is none."""
-    return str(((live or {}).get("metadata", {}).get("annotations") or {}).get(names.ANNOTATION_RENDERED, ""))
+    return str(((live or {}).get("metadata", {}).get("annotations") or {}).get(name, ""))
 
 
 def written(note: Note) -> str:

@@ -99,7 +99,20 @@ def _api_fault(facts: Facts, body: Json | None) -> Fault | None:
     keys = facts.failing("api_keys")
     if fault is None and keys is not None:
         fault = Fault(Reason.ApiKeysMissing, f"{keys} {_keys_remedy(facts)}".strip())
+    annotations = (body or {}).get("metadata", {}).get("annotations") or {}
+    if fault is None and annotations.get(names.ANNOTATION_RETURNED) == "true":
+        fault = _returned(facts)
     return fault
+
+
+def _returned(facts: Facts) -> Fault:
+    image = facts.observed.service.spec.api.image
+    what = f"with the image {image} " if image is not None else ""
+    return Fault(
+        Reason.ApiReturned,
+        f"API pods {what}as spec.api declares them did not become ready in time, and the former ones were kept. Correct spec.api, or"
+        " go back with spec.rollback.revision: they are tried again at the next edit of it and with the next release.",
+    )
 
 
 def _keys_remedy(facts: Facts) -> str:
