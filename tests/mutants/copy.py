@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ PACKAGES = {
     "rag_model_server": "workloads/model_server",
 }
 WHERE = "import importlib, sys; print(*(importlib.import_module(name).__file__ for name in sys.argv[1:]), sep='\\n')"
+END_SECONDS = 60.0
 FAILED = 1
 """pytest's exit code for failed tests; others are for tests that are not found or not importable."""
 
@@ -92,8 +94,12 @@ class Copy:
             try:
                 said, _ = running.communicate(timeout=seconds)
             except subprocess.TimeoutExpired:
-                running.terminate()
-                running.communicate()
+                running.send_signal(signal.SIGINT)  # so that the test ends what it has started
+                try:
+                    running.communicate(timeout=END_SECONDS)
+                except subprocess.TimeoutExpired:
+                    running.kill()
+                    running.communicate()
                 return Outcome(FAILED, f"no end within {seconds:.0f} s")
         return Outcome(running.returncode, first_failure(said))
 
