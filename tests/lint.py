@@ -158,8 +158,12 @@ def _faults_of(rules: Sequence[dict[str, Any]]) -> Iterator[str]:
             yield f"a wildcard in {rule}"
         if "secrets" in resources and verbs != {"create"}:
             yield f"Secrets may be created, nothing else: {sorted(verbs)}"
-        for resource in sorted(resources & {"pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "nodes"}):
+        for resource in sorted(resources & {"pods/exec", "pods/attach", "pods/portforward", "pods/proxy"}):
             yield f"{resource} is not needed"
+        if resources & {"nodes", "nodes/status", "nodes/proxy"} and (
+            resources != {"nodes"} or verbs != {"list", "watch"}
+        ):
+            yield f"Nodes may be looked at, nothing else: {sorted(verbs)}"
         for verb in sorted(verbs & {"escalate", "bind", "impersonate"}):
             yield f"the verb {verb} is not needed"
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from prometheus_client.core import Metric
 
-from .cluster import KubernetesCluster, NodeWatch, owner_key, to_wake, watched
+from .cluster import GpuMeter, KubernetesCluster, NodeWatch, owner_key, to_wake, watched
 from .observed import condition_of
 from .reconcile import reconcile, report_bug
 from .runtime import kinds
@@ -69,6 +69,7 @@ class Controller:
         self.nodes = NodeWatch(client, self._gpus_changed, retry_seconds=settings.resync_seconds)
         """Not one of the informers: it runs only where somebody runs a model server and the right is there."""
         self.cluster = KubernetesCluster(client, self.informers, settings, self.nodes, metrics.moved)
+        self.gpus = GpuMeter(self._loop.time)
         self.working = False
         metrics.observe(self._measure)
 
@@ -80,6 +81,7 @@ class Controller:
         """Reconcile until cancelled."""
         await self.synced()
         self.working = True
+        self.gpus.begin()
         workers = Workers(self.queue, self._handle, on_outcome=self._count, on_bug=self._tell, around=_one_pass)
         await workers.run(self._settings.workers)
 
@@ -131,6 +133,7 @@ class Controller:
         await report_bug(key, self.cluster, error, self._now)
 
     def _changed(self, old: Json | None, new: Json | None) -> None:
+        self.gpus.changed(old, new)
         for key, urgent in self.cluster.concerns.of(old, new).items():
             if urgent:
                 self.queue.add(key)
@@ -167,6 +170,7 @@ class Controller:
         )
         counts = Counter(_ready(service) for service in self.services.items())
         yield from meters.of_conditions("ragservices", "RagServices by their Ready condition.", dict(counts))
+        yield from self.gpus.collect()
 
 
 def _one_pass(key: Key) -> AbstractContextManager[None]:

@@ -64,6 +64,10 @@ class Cluster(Protocol):
     async def fetching(self, pods: Sequence[Pod]) -> Mapping[str, FetchProgress]:
         """How far each pod that downloads weights is, by pod name; those that do not answer are left out."""
 
+    async def engine_use(self, pods: Sequence[Pod]) -> Mapping[str, float]:
+        """Share of the last hour that requests spent in each ready model pod's engine, at most, by pod name; those that have
+        not been seen for an hour are left out."""
+
     async def touch(self, pod: Pod, mark: str) -> None:
         """Make the kubelet refresh the volumes of this pod at once, by an annotation that says `mark`."""
 
@@ -113,8 +117,9 @@ async def reconcile(key: Key, cluster: Cluster, settings: Settings, clock: Clock
     for pod, hints in status.eviction_hints(observed):
         await cluster.annotate(pod, hints)
     fetches = await cluster.fetching(observed.pods_of(names.COMPONENT_MODEL_FETCH))
+    use = await cluster.engine_use(observed.pods_of(names.COMPONENT_MODEL))
     outdated = resources.outdated(observed.service, observed, plan, settings)
-    facts = status.Facts(observed, plan, problem, tuple(refusals), answers, now, fetches, outdated)
+    facts = status.Facts(observed, plan, problem, tuple(refusals), answers, now, fetches, outdated, engine_use=use)
     reported = status.compute(facts)
     wait = cluster.status_due(observed.body, reported)
     if wait == 0:

@@ -24,6 +24,7 @@ from . import kube_events
 from .caches import Caches, absorb, is_ours
 from .children import Children
 from .concerns import Concerns
+from .engine_use import EngineUse
 from .event_log import EventLog
 from .move_log import MoveLog, Told
 from .nodes import NodeWatch
@@ -57,6 +58,7 @@ class KubernetesCluster:
         self._moves = MoveLog(_monotonic, moved)
         self._references = References(self._known_map, self._read_map)
         self._line = PodLine(client, direct=settings.pod_access == "direct")
+        self._engines = EngineUse(self._line.fetch, _monotonic)
         self._door = PodDoor(self._line.fetch, _monotonic, settings.resync_seconds)
         self.concerns = Concerns(caches)
 
@@ -152,6 +154,10 @@ class KubernetesCluster:
     async def fetching(self, pods: Sequence[Pod]) -> Mapping[str, FetchProgress]:
         """How far each running pod that downloads weights is."""
         return await ask_progress(self._line.fetch, pods)
+
+    async def engine_use(self, pods: Sequence[Pod]) -> Mapping[str, float]:
+        """Share of the last hour that requests spent in each ready model pod's engine, at most."""
+        return await self._engines.of(pods)
 
     async def touch(self, pod: Pod, mark: str) -> None:
         """Change an annotation, whereupon the kubelet refreshes the pod's mounted volumes at once."""

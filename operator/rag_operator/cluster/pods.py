@@ -1,4 +1,4 @@
-"""Asking the API pods what they serve, and fetch pods how far they are. The only traffic of the operator that does not go to the API server.
+"""Asking the API pods what they serve, fetch pods how far they are, and engines how busy they were. The only traffic of the operator that does not go to the API server.
 
     direct   http://<pod IP>:<port>          the operator runs in the cluster
     proxy    .../pods/http:<pod>:<port>/proxy  the operator runs far from the pods (`make run`); needs the right pods/proxy
@@ -29,7 +29,11 @@ TIMEOUT_SECONDS = 2.0
 AT_ONCE = 8
 MAX_REMEMBERED = 16384
 MAX_BYTES = 1 << 20
-PORTS = {names.COMPONENT_API: API_PORT, names.COMPONENT_MODEL_FETCH: FETCH_PORT}
+PORTS = {
+    names.COMPONENT_API: API_PORT,
+    names.COMPONENT_MODEL_FETCH: FETCH_PORT,
+    names.COMPONENT_MODEL: names.MODEL_PORT,
+}
 
 Fetch = Callable[[Pod, str], Awaitable[bytes]]
 

@@ -41,6 +41,8 @@ class Facts:
     """What the pods that download weights say, by pod name."""
     outdated: tuple[str, ...] = ()
     """Components that run as another build of the operator rendered them."""
+    engine_use: Mapping[str, float] = field(default_factory=dict)
+    """Share of the last hour that requests spent in a model pod's engine, at most, by pod name."""
 
     @property
     def name(self) -> str:

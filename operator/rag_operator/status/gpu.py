@@ -5,6 +5,8 @@ a pod has none          --> what the nodes themselves say; where the operator ma
 no pod could be made    --> quota or admission, in the words of the refusal
 """
 
+from typing import Final
+
 from .. import names
 from ..api import Reason, Vllm
 from ..faults import Fault, controller_fault
@@ -12,6 +14,9 @@ from ..observed import Json, Pod
 from ..releases.roll_out import announced, pods_of, waiting
 from ..scheduling import Need, need_of
 from .facts import FALSE, TRUE, UNKNOWN, Facts, Verdict, fault_verdict, is_suspended
+
+IDLE_SHARE: Final = 0.1
+"""GPUs that work less than this share of an hour are worth a word."""
 
 
 def gpu_schedulable(facts: Facts) -> Verdict | None:
@@ -37,8 +42,17 @@ def _placed(facts: Facts, body: Json) -> Verdict:
     if not homeless and len(pods) < wanted:
         return Verdict(FALSE, Reason.GpuPending, f"{len(pods)} of {wanted} model pods have been created.")
     if not homeless:
-        return Verdict(TRUE, Reason.GpuScheduled, "Every model pod has a node with its GPUs.")
+        return Verdict(TRUE, Reason.GpuScheduled, f"Every model pod has a node with its GPUs.{_idle(facts, pods)}")
     return _homeless(facts, need_of(body["spec"]["template"]), homeless)
+
+
+def _idle(facts: Facts, pods: tuple[Pod, ...]) -> str:
+    """A hint where all of the model's pods have been seen for an hour and had little to do."""
+    shares = [facts.engine_use.get(pod.name, 1.0) for pod in pods]
+    if not shares or max(shares) >= IDLE_SHARE:
+        return ""
+    fewer = "lower spec.model.vllm.replicas" if len(pods) > 1 else "choose a smaller GPU, or an External model"
+    return f" They worked less than {IDLE_SHARE:.0%} of the last hour: {fewer}, if it stays so."
 
 
 def _homeless(facts: Facts, need: Need, pods: tuple[Pod, ...]) -> Verdict:

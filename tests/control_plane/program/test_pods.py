@@ -48,7 +48,11 @@ def test_the_optional_way_out_leads_to_the_pods_that_are_asked(objects: dict[str
     policy = yaml.safe_load((ROOT / "config/network-policy/network_policy.yaml").read_text())["spec"]
     assert selects(policy["podSelector"]["matchLabels"], objects)
     rules = [rule for rule in policy["egress"] if "to" in rule]
-    asked = (names.COMPONENT_API, "minimal"), (names.COMPONENT_MODEL_FETCH, "hosted")
+    asked = (
+        (names.COMPONENT_API, "minimal"),
+        (names.COMPONENT_MODEL, "hosted"),
+        (names.COMPONENT_MODEL_FETCH, "hosted"),
+    )
     assert len(rules) == len(asked)
     for rule, (component, case) in zip(rules, asked, strict=True):
         wanted = rule["to"][0]["podSelector"]["matchLabels"]

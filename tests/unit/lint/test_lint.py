@@ -74,6 +74,8 @@ def test_files_and_functions_have_a_size() -> None:
         '{apiGroups: ["*"], resources: [pods], verbs: [get]}',
         '{apiGroups: [""], resources: [secrets], verbs: [create, get]}',
         '{apiGroups: [""], resources: [pods/exec], verbs: [create]}',
+        '{apiGroups: [""], resources: [nodes], verbs: [list, watch, patch]}',
+        '{apiGroups: [""], resources: [nodes/status], verbs: [list]}',
         "{apiGroups: [rbac.authorization.k8s.io], resources: [roles], verbs: [escalate]}",
     ],
 )

@@ -102,6 +102,7 @@ class World:
         self.events: list[tuple[str, str, str]] = []
         self.answers: dict[str, PodAnswer] = {}
         self.fetches: dict[str, FetchProgress] = {}
+        self.engines: dict[str, float] = {}
         self.secrets: dict[str, Json] = {}
         self.now = START
         self.settings = SETTINGS
@@ -187,6 +188,9 @@ class World:
 
     async def fetching(self, pods: Sequence[Pod]) -> Mapping[str, FetchProgress]:
         return {pod.name: self.fetches[pod.name] for pod in pods if pod.running and pod.name in self.fetches}
+
+    async def engine_use(self, pods: Sequence[Pod]) -> Mapping[str, float]:
+        return {pod.name: self.engines[pod.name] for pod in pods if pod.ready and pod.name in self.engines}
 
     async def touch(self, pod: Pod, table_hash: str) -> None:
         self._write("touch", {"kind": "Pod", "metadata": {"name": pod.name}})
