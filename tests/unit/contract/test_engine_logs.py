@@ -47,6 +47,18 @@ def test_the_cause_is_told_and_not_what_followed_from_it() -> None:
     assert found.quote == "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB."
 
 
+def test_what_the_configuration_says_is_told_by_its_own_sentence() -> None:
+    head = "pydantic_core._pydantic_core.ValidationError: 1 validation error for VllmConfig\n"
+    quantization = diagnose(
+        head + "  Value error, Cannot find the config file for awq [type=value_error, input_type=ArgsKwargs]"
+    )
+    other = diagnose(head + "  Value error, tokens must be positive [type=value_error, input_type=ArgsKwargs]")
+    assert quantization is not None
+    assert other is not None
+    assert ("UnsupportedQuantization", "InvalidEngineArgument") == (quantization.reason, other.reason)
+    assert other.quote.startswith("Value error, tokens must be positive")
+
+
 def test_an_ordinary_log_shows_no_fault() -> None:
     lines = [
         "(APIServer pid=1) INFO 11-21 15:03:13 [api_utils.py:286] non-default args: {'quantization': 'awq'}",

@@ -137,7 +137,7 @@ SIGNATURES: Final = (
     ),
     Signature(
         "UnsupportedQuantization",
-        r"does not match the quantization method|Unknown quantization method|Cannot find the config file for (awq|gptq|\w+)$"
+        r"does not match the quantization method|Unknown quantization method|Cannot find the config file for \w+( \[|$)"
         r"|is not supported for quantization",
         "The weights' quantization is not the one asked for.",
         "Leave --quantization out of spec.model.vllm.args (the engine reads it from the weights), or choose other weights.",
@@ -162,7 +162,14 @@ SIGNATURES: Final = (
         "Check spec.model.name, revision and vllm.source; delete the cache's folder when a download was cut off.",
         "RuntimeError: Cannot find any model weights with `/var/cache/rag-model/weights/0123456789abcdef`",
     ),
-    # Last: vLLM's configuration says in a sentence of pydantic's what it does not like.
+    # Last: vLLM's configuration says in a sentence of pydantic's what it does not like, in its second line first of all.
+    Signature(
+        "InvalidEngineArgument",
+        r"^Value error, ",
+        "The engine's arguments do not fit together or do not fit the model.",
+        _ARGUMENTS,
+        "Value error, max_num_batched_tokens (2048) must be greater than or equal to max_num_seqs (4096). [type=value_error,",
+    ),
     Signature(
         "InvalidEngineArgument",
         r"validation errors? for \w*(Config|Args)|^(KeyError|ValueError): .{0,40}(invalid tool call parser|invalid reasoning parser)"
