@@ -15,7 +15,12 @@ from urllib.request import Request, urlopen
 from rag_contract.model_server import ModelServerResult, ModelServerState
 
 LOG, TERMINATION = "log", "termination"
-LONG = {"messages": [{"role": "user", "content": "hello"}], "stream": True, "ignore_eos": True}
+LONG = {
+    "messages": [{"role": "user", "content": "hello"}],
+    "stream": True,
+    "stream_options": {"include_usage": True},
+    "ignore_eos": True,
+}
 
 
 class Launched:
@@ -118,11 +123,10 @@ class Stream(threading.Thread):
     def whole(self) -> bool:
         return self.text.rstrip().endswith("data: [DONE]")
 
-    def pieces(self) -> list[str]:
-        """The text of each event."""
+    def tokens(self) -> int:
+        """How many came, as the server counted them; an event may hold several."""
         lines = [line.removeprefix("data: ") for line in self.text.splitlines() if line.startswith("data: {")]
-        choices = [choice for line in lines for choice in json.loads(line)["choices"]]
-        return [choice["delta"].get("content") or "" for choice in choices]
+        return int(json.loads(lines[-1])["usage"]["completion_tokens"])
 
 
 def environment_of_the_double(command: Path, folder: Path, ports: tuple[int, int]) -> dict[str, str]:

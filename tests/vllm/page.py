@@ -111,7 +111,7 @@ def times(spec: Vllm) -> list[tuple[str, str, int]]:
 
 def cause(fault: str) -> str:
     """From the table of signatures, else from `OWN_CAUSES`."""
-    found = [signature.cause for signature in SIGNATURES if signature.reason == fault]
+    found = dict.fromkeys(signature.cause for signature in SIGNATURES if signature.reason == fault)
     return " Or: ".join(found) or OWN_CAUSES[fault]
 
 
