@@ -169,6 +169,10 @@ class RagRevisionStatus(Part):
     weight: Annotated[int, Field(ge=0, le=100)] = Field(description="Its share of the requests, in per cent.")
     since: Time | None = Field(default=None, description="When it last began to serve.")
     left: Time | None = Field(default=None, description="When it last stopped serving.")
+    load_seconds: Annotated[int, Field(ge=0)] | None = Field(
+        default=None,
+        description="How long a pod took to load its model when it began to serve, in seconds; none without a model server.",
+    )
 
 
 class RagRevision(Part):

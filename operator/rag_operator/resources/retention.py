@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from .. import names
 from ..observed import ChildKey, Observed, component_of, finished, key_of
 from ..releases import Plan
+from ..releases.drain import FOR_EVER, former_models
 from ..releases.model_fetch import FetchTarget, fetch_targets, on_lost_volume
 from . import index_sweep
 
@@ -45,6 +46,7 @@ def unwanted(observed: Observed, plan: Plan, built: Sequence[Json], age: Age) ->
     kept = wanted | _settings_in_use(observed)
     job = _wanted_job(observed, plan)
     suspended = observed.service.spec.suspend
+    former = {digest[:8] for digest in former_models(observed, plan, age.now)}
     swept = any(component_of(child) == names.COMPONENT_SWEEP for child in built)
     gone = []
     for key, body in sorted(observed.children.items()):
@@ -59,10 +61,15 @@ def unwanted(observed: Observed, plan: Plan, built: Sequence[Json], age: Age) ->
         elif key.kind == "Job":
             goes = _job_goes(body, plan, age, is_wanted=key == job, as_built=key in wanted, suspended=suspended)
         else:
-            goes = key not in kept
+            goes = key not in kept and _model_of(body) not in former
         if goes:
             gone.append(body)
     return gone
+
+
+def _model_of(body: Json) -> str:
+    """The model that the object is for, as its label says; empty for all others."""
+    return str((body["metadata"].get("labels") or {}).get(names.LABEL_MODEL, ""))
 
 
 def stuck_pods(observed: Observed) -> list[Json]:
@@ -84,11 +91,12 @@ def stuck_pods(observed: Observed) -> list[Json]:
 
 
 def due_again(observed: Observed, plan: Plan, age: Age) -> float | None:
-    """Seconds until a Job of ours must be looked at again although nothing changes; None when no time is running."""
+    """Seconds until a Job or a former model's server must be looked at again although nothing changes; None when no time is running."""
     times = [
         SOON if age.ready and index_sweep.waits_for_word(observed, plan) else None,
         _index_due(observed, plan, age),
         *(_fetch_due(observed, t, age) for t in fetch_targets(observed.service, plan)),
+        *(left + 0.1 for left in former_models(observed, plan, age.now).values() if left < FOR_EVER),
     ]
     return min((time for time in times if time is not None), default=None)
 

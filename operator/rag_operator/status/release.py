@@ -1,7 +1,7 @@
 """Conditions of what is served: has every API pod said that it serves what is asked for, and what does that wait for?"""
 
 from .. import names
-from ..api import Reason
+from ..api import Reason, Vllm
 from ..observed import PodAnswer
 from .facts import FALSE, TRUE, UNKNOWN, Facts, Verdict, fault_verdict, is_suspended
 
@@ -42,8 +42,21 @@ def waits_for(facts: Facts) -> Verdict | None:
     still = f" Revision {now.number} serves until then." if now else ""
     fault = plan.faults.get(names.COMPONENT_MODEL)
     if plan.served_index is not None and fault is not None:
-        return Verdict(FALSE, Reason(fault.reason), fault.message + still)
+        return Verdict(FALSE, Reason(fault.reason), f"{fault.message} {_load_time(facts)}{still}")
     return Verdict(FALSE, Reason.WaitingForIndex, f"The declared release is served once its index is verified.{still}")
+
+
+def _load_time(facts: Facts) -> str:
+    """How long the model that is waited for takes to load: as a kept revision tells, else the most that it may."""
+    digest, found = facts.plan.model.hash, []
+    for body in facts.observed.of_kind("RagRevision"):
+        seconds = (body.get("status") or {}).get("loadSeconds")
+        if body["spec"]["model"]["hash"] == digest and seconds is not None:
+            found.append((body["spec"]["number"], seconds))
+    if found:
+        return f"It took {max(found)[1]} s to load when it last served."
+    spec = facts.observed.service.spec.model.vllm or Vllm()
+    return f"It may take up to {spec.load_deadline_seconds} s (spec.model.vllm.loadDeadlineSeconds)."
 
 
 def gone_back_to(facts: Facts) -> str:

@@ -8,9 +8,11 @@ Only what every API pod has confirmed is written: a revision on its way has the 
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 
+from .. import names
 from ..api import RevisionState
-from ..observed import Json
+from ..observed import Json, Pod, condition_of
 from ..releases.records import record_of
 from .facts import TRUE, Facts
 from .release import confirmed
@@ -38,13 +40,36 @@ def _status(facts: Facts, number: int, stored: Json, *, sure: bool) -> Json:
     if not sure or (number not in weights and state not in {None, RevisionState.SERVING}):
         return stored
     if number in weights:
-        since = stored.get("since") if state == RevisionState.SERVING else None
-        return {"state": str(RevisionState.SERVING), "weight": weights[number], "since": since or stamp}
+        before = stored if state == RevisionState.SERVING else {}
+        loaded = stored.get("loadSeconds") if before else _load_seconds(facts, number)
+        told = {"loadSeconds": loaded} if loaded is not None else {}
+        since = before.get("since", stamp)
+        return {"state": str(RevisionState.SERVING), "weight": weights[number], "since": since, **told}
     serving = facts.plan.serving
     back = facts.plan.overlay.active or (serving is not None and serving.number < number)
     left = RevisionState.ROLLED_BACK if back else RevisionState.SUPERSEDED
-    times = {"since": stored["since"]} if "since" in stored else {}
-    return {"state": str(left), "weight": 0, **times, "left": stamp}
+    known: Json = {key: stored[key] for key in ("since", "loadSeconds") if key in stored}
+    return {"state": str(left), "weight": 0, **known, "left": stamp}
+
+
+def _load_seconds(facts: Facts, number: int) -> int | None:
+    """How long the slowest pod of its model took from its start until it was ready; None where nobody can tell."""
+    served = {revision.number: revision.model for revision in facts.plan.table.revisions}[number]
+    label = served.hash[:8]
+    pods = [pod for pod in facts.observed.pods_of(names.COMPONENT_MODEL) if pod.labels.get(names.LABEL_MODEL) == label]
+    times = [seconds for pod in pods if pod.ready and (seconds := _seconds_to_ready(pod)) is not None]
+    return max(times, default=None)
+
+
+def _seconds_to_ready(pod: Pod) -> int | None:
+    status = pod.raw.get("status") or {}
+    ready = condition_of(status, "Ready") or {}
+    containers = status.get("containerStatuses") or [{}]
+    started = ((containers[0].get("state") or {}).get("running") or {}).get("startedAt")
+    then = ready.get("lastTransitionTime")
+    if started is None or then is None:
+        return None
+    return max(0, round((datetime.fromisoformat(then) - datetime.fromisoformat(started)).total_seconds()))
 
 
 def history(facts: Facts, statuses: Mapping[int, tuple[Json, Json]]) -> list[Json]:

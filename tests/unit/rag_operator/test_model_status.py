@@ -8,7 +8,7 @@ from rag_contract.reports import ReadyCheck
 from rag_operator import names
 from rag_operator.api import Reason
 from rag_operator.faults.engine import ENGINE_REASONS
-from rag_operator.observed import ChildKey, PodAnswer
+from rag_operator.observed import ChildKey, PodAnswer, component_of
 
 from tests.unit.rag_operator.test_model_deployment import declared
 from tests.unit.rag_operator.world import NAME, World, report, running_pod, service
@@ -37,6 +37,12 @@ async def settle(world: World) -> None:
         await world.run()
         if not world.writes:
             break
+
+
+async def drained(world: World) -> None:
+    """No answer that was begun before can still be on its way."""
+    world.later(121)
+    await world.run()
 
 
 async def serving(body: Json) -> World:
@@ -202,6 +208,7 @@ async def test_another_model_is_loaded_beside_the_one_that_serves_and_then_takes
 
     await settle(world)
     assert world.table.revisions[0].model.name == "Qwen/Qwen2.5-7B-Instruct"
+    await drained(world)
     assert not before & model_children(world)
 
 
@@ -217,6 +224,7 @@ async def test_switching_the_runtime_by_one_field_leaves_no_server_behind_and_go
     await settle(world)
 
     assert world.table.revisions[0].model.runtime == other["runtime"]
+    await drained(world)
     assert model_children(world) == set()
 
     world.edit(model={"runtime": "VLLM"})
@@ -261,3 +269,118 @@ async def test_scaled_to_zero_is_told() -> None:
     await settle(world)
 
     assert world.reason("ModelReady") == ("False", str(Reason.ScaledToZero))
+
+
+BIGGER = {"name": "Qwen/Qwen2.5-7B-Instruct"}
+
+
+async def two_models(started: str | None = None) -> tuple[World, ChildKey, ChildKey]:
+    """The bigger model has loaded beside the first one; the table has just moved to it. Both Deployments.
+
+    The first model's pod was started at the time `started`, and ready at 08:00:00.
+    """
+    world = World(declared())
+    await world.run()
+    world.controllers_finish()
+    world.job_ends()
+    for pod in world.pods.values():
+        if started is not None and component_of(pod) == names.COMPONENT_MODEL:
+            pod["status"]["containerStatuses"][0]["state"] = {"running": {"startedAt": started}}
+            pod["status"]["conditions"][0]["lastTransitionTime"] = "2026-11-21T08:00:00Z"
+    await world.run()
+    world.pods_report()
+    await world.run()
+    assert world.reason() == ("True", "AllChecksPassed"), world.condition("Ready")
+    (old,) = [key for key in model_children(world) if key.kind == "Deployment"]
+    world.edit(model=BIGGER)
+    await world.run()
+    (new,) = [key for key in model_children(world) if key.kind == "Deployment" and key != old]
+    world.controllers_finish()
+    await world.run()
+    assert world.table.revisions[0].model.name == BIGGER["name"]
+    return world, old, new
+
+
+async def test_former_model_stays_until_every_pod_has_confirmed_and_its_answers_have_ended() -> None:
+    world, old, new = await two_models()
+    world.later(600)
+    await world.run()
+    assert old in world.objects, "an API pod still asks it"
+
+    world.pods_report()
+    await world.run()
+    again = await world.run()
+    assert world.body["status"]["model"] == BIGGER["name"]
+    assert old in world.objects, "an answer that was begun before may still be on its way"
+    assert again is not None
+    assert again <= 120.2
+
+    world.later(again)
+    await world.run()
+    assert old not in world.objects
+    assert new in world.objects
+
+
+async def test_former_model_that_is_gone_back_to_meanwhile_serves_at_once_and_is_not_restarted() -> None:
+    world, old, new = await two_models()
+    world.pods_report()
+    await world.run()
+    before = world.objects[old]["spec"]
+    world.edit(rollback={"model": "Qwen/Qwen2.5-1.5B-Instruct"})
+    await world.run()
+    assert world.table.revisions[0].number == 1
+    assert world.objects[old]["spec"] == before
+    assert new in world.objects
+
+
+async def test_model_that_never_served_goes_at_once() -> None:
+    world = await serving(declared())
+    world.edit(model=BIGGER)
+    await world.run()
+    (unused,) = [
+        key for key in model_children(world) if "Deployment" == key.kind and not world.objects[key].get("status")
+    ]
+    world.edit(model={"name": "Qwen/Qwen2.5-1.5B-Instruct"})
+    await world.run()
+    assert unused not in world.objects
+
+
+async def test_suspended_service_keeps_no_former_model() -> None:
+    world, old, _ = await two_models()
+    world.pods_report()
+    await world.run()
+    world.edit(suspend=True)
+    await world.run()
+    assert old not in world.objects
+
+
+@pytest.mark.parametrize(
+    ("started", "words"),
+    [
+        (None, "It may take up to 1800 s (spec.model.vllm.loadDeadlineSeconds)."),
+        ("2026-11-21T07:58:30Z", "It took 90 s to load when it last served."),
+    ],
+    ids=["never measured", "measured"],
+)
+async def test_going_back_to_a_model_that_is_gone_says_how_long_it_takes_and_what_serves_meanwhile(
+    started: str | None, words: str
+) -> None:
+    world, old, _ = await two_models(started)
+    await settle(world)
+    await drained(world)
+    assert old not in world.objects
+    world.edit(rollback={"model": "Qwen/Qwen2.5-1.5B-Instruct"})
+    await world.run()
+
+    assert old in world.objects
+    assert world.table.revisions[0].model.name == BIGGER["name"]
+    assert world.reason("ReleaseSettled") == ("False", "ModelLoading")
+    waits = world.body["status"]["release"]["waitingFor"]
+    assert waits == world.condition("ReleaseSettled")["message"]
+    assert words in waits
+    assert "Revision 2 serves until then." in waits
+
+    await settle(world)
+    assert world.table.revisions[0].number == 1
+    assert world.reason() == ("True", "AllChecksPassed")
+    assert "waitingFor" not in world.body["status"]["release"]
