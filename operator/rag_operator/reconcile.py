@@ -104,10 +104,8 @@ async def reconcile(key: Key, cluster: Cluster, settings: Settings, clock: Clock
         observed, refusals = await _apply_released(observed, plan, cluster, settings)
     else:
         observed, built, refusals = await _apply_all(observed, plan, cluster, settings)
-    table = plan.table.table_hash()
-    answers = await cluster.ask(observed.pods_of(names.COMPONENT_API), table)
-    if not any(refusal.component in TABLE for refusal in refusals):
-        await _refresh_volumes(observed, answers, table, now, cluster)
+    stored = not any(refusal.component in TABLE for refusal in refusals)
+    answers = await _ask(observed, plan.table.table_hash(), cluster, now if stored else None)
     lost = status.missing_collection(answers) and rebuilt_otherwise(observed, plan.index, plan.verified) is None
     age = Age(now, lost)
     if problem is None:
@@ -256,14 +254,19 @@ def _refusal(desired: Json, component: str, error: ApiError) -> Refusal:
     return Refusal(key_of(desired), component, error.status, error.reason, error.message)
 
 
-async def _refresh_volumes(
-    observed: Observed, answers: Mapping[str, PodAnswer], table: str, now: datetime, cluster: Cluster
-) -> None:
-    """Touch the pods that hold another table or no keys."""
-    for pod in observed.pods_of(names.COMPONENT_API):
-        mark = status.touch_mark(pod, answers.get(pod.name), table, now)
+async def _ask(observed: Observed, table: str, cluster: Cluster, now: datetime | None) -> Mapping[str, PodAnswer]:
+    """What each API pod serves. One that holds another table, or no keys, is told to look at once: it does not wait for another
+    pod that does not answer. None is told without the time (`now`), which is while the table is not stored."""
+
+    async def one(pod: Pod) -> Mapping[str, PodAnswer]:
+        answers = await cluster.ask([pod], table)
+        mark = status.touch_mark(pod, answers.get(pod.name), table, now) if now is not None else None
         if mark is not None:
             await cluster.touch(pod, mark)
+        return answers
+
+    told = await _all(one(pod) for pod in observed.pods_of(names.COMPONENT_API))
+    return {name: answer for answers in told for name, answer in answers.items()}
 
 
 async def _prune(gone: Sequence[Json], cluster: Cluster) -> list[Refusal]:

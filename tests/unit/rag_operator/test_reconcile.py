@@ -1,9 +1,12 @@
 """Rows: given this world, one pass makes exactly these writes."""
 
+import asyncio
+from collections.abc import Mapping, Sequence
+
 import pytest
 from rag_contract.release_table import ReleaseTable
 from rag_operator import names
-from rag_operator.observed import ChildKey
+from rag_operator.observed import ChildKey, Pod, PodAnswer
 from rag_operator.reconcile import report_bug
 from rag_operator.runtime.errors import ApiError, fault_id
 
@@ -102,6 +105,37 @@ async def test_pod_with_another_table_is_touched_once() -> None:
     assert again <= 2.0
     await world.run()
     assert ("touch", "Pod", "handbook-api-0") not in world.writes
+
+
+class SilentPodWorld(World):
+    """One API pod takes the question and does not answer until `patience` is set."""
+
+    silent = "handbook-api-0"
+
+    def __init__(self) -> None:
+        super().__init__(service(api={"replicas": 2}))
+        self.patience = asyncio.Event()
+        self.patience.set()
+
+    async def ask(self, pods: Sequence[Pod], table_hash: str) -> Mapping[str, PodAnswer]:
+        if self.silent in {pod.name for pod in pods}:
+            await self.patience.wait()
+        return await super().ask(pods, table_hash)
+
+
+async def test_a_pod_that_does_not_answer_does_not_delay_the_others() -> None:
+    world = SilentPodWorld()
+    await world.until_ready()
+    world.edit(prompt={"version": "answer-v2", "system": "Be brief."})
+    world.patience.clear()
+    going = asyncio.create_task(world.run())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert ("touch", "Pod", "handbook-api-1") in world.writes
+    assert ("touch", "Pod", "handbook-api-0") not in world.writes
+    world.patience.set()
+    await going
+    assert ("touch", "Pod", "handbook-api-0") in world.writes
 
 
 @pytest.mark.parametrize("number", range(10))
