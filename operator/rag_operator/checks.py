@@ -6,6 +6,9 @@ serving.
 
 from collections.abc import Callable
 
+from rag_contract.release_table import Revision
+
+from . import names
 from .api.reasons import Reason
 from .errors import InvalidSpec
 from .releases import Plan
@@ -29,8 +32,12 @@ def prompt_version_reused(plan: Plan) -> None:
             raise InvalidSpec(
                 Reason.PromptVersionReused,
                 f'The prompt "{prompt.version}" of revision {revision.number} has other content: give the new content'
-                " a new spec.prompt.version, or put the old content back.",
+                f" a new spec.prompt.version, or put the old content back, which {_record(plan, revision)} holds.",
             )
+
+
+def _record(plan: Plan, revision: Revision) -> str:
+    return f"RagRevision {names.revision(plan.table.service, revision.number)}"
 
 
 def index_version_reused(plan: Plan) -> None:
@@ -44,7 +51,8 @@ def index_version_reused(plan: Plan) -> None:
             raise InvalidSpec(
                 Reason.IndexVersionReused,
                 f'The index "{index.version}" of revision {revision.number} has other documents or settings: give the'
-                " new content a new spec.index.version, or put the old content back.",
+                " new content a new spec.index.version, or put the old content back. The old"
+                f' collection is kept: spec.rollback.index "{index.version}" serves it whatever spec.index says.',
             )
 
 
