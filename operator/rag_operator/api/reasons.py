@@ -116,6 +116,7 @@ class Reason(StrEnum):
     CollectionDamaged = "CollectionDamaged"
     AliasTaken = "AliasTaken"
     AliasMoved = "AliasMoved"
+    InsufficientSpace = "InsufficientSpace"
 
     # The embedding server.
     EmbeddingUnreachable = "EmbeddingUnreachable"
@@ -235,6 +236,7 @@ REMEDIES: dict[Reason, str] = {
     Reason.CollectionLost: "Remove spec.rollback.index, or put the old index back into spec.index to have it built.",
     Reason.CollectionConflict: "Another index has this collection: give the index a new spec.index.version.",
     Reason.CollectionDamaged: "Delete the collection, or give the index a new spec.index.version.",
+    Reason.InsufficientSpace: "Grow spec.vectorStore.qdrant.storage.size, lower spec.release.history, or index fewer documents.",
     Reason.AliasTaken: "Something else in the vector store bears the name for outside readers: remove it, as the message says.",
     Reason.AliasMoved: "Somebody else moves the alias of outside readers: leave it to the sweep Job, which tries again.",
     Reason.EmbeddingUnreachable: "Check spec.index.embedding.external.url, the server, and that the namespace may reach it.",

@@ -10,7 +10,7 @@ from rag_contract.environment import (
     IndexerEnvironment,
 )
 
-from .. import names
+from .. import names, quantities
 from ..api import RagService
 from ..releases import IndexTarget
 from ..releases.identity import digest
@@ -37,9 +37,17 @@ def environment(svc: RagService, target: IndexTarget, *, first: bool = False) ->
         tenant=spec.documents.tenant,
         max_characters=spec.chunking.max_characters,
         overlap_characters=spec.chunking.overlap_characters,
+        storage_bytes=_storage_bytes(svc),
         alias=names.index_alias(metadata.namespace, metadata.name) if first else None,
         **_embedding(svc),
     )
+
+
+def _storage_bytes(svc: RagService) -> int | None:
+    """Of a vector store that runs elsewhere nothing is known."""
+    qdrant = svc.spec.vector_store.qdrant
+    size = quantities.value_of(qdrant.storage.size) if qdrant is not None else None
+    return int(size) if size is not None else None
 
 
 def _embedding(svc: RagService) -> Json:

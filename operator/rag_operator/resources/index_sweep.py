@@ -189,7 +189,7 @@ def _job(svc: RagService, wish: Sweep, settings: Settings, key_stamp: str, last:
         qdrant_url=store.url(svc),
     ).to_env()
     made_from = {"image": settings.indexer_image, "environment": environ, "key": key_stamp}
-    after = last["metadata"].get("uid", "") if last is not None else ""
+    after = last["metadata"]["name"] if last is not None else ""
     labels = names.labels(svc.metadata.name, names.COMPONENT_SWEEP)
     return {
         "apiVersion": "batch/v1",

@@ -95,6 +95,8 @@ class IndexerEnvironment(Environment):
     embedding_revision: Annotated[str, Field(min_length=1)] | None = None
     embedding_dimension: Annotated[int, Field(ge=1)] | None = None
     embedding_distance: Literal["Cosine", "Dot", "Euclid"] | None = None
+    storage_bytes: Annotated[int, Field(ge=1)] | None = None
+    """Size of the vector store's volume; None where it is not known, and no space is asked for."""
     alias: str | None = None
     """Where nothing serves yet: the alias for outside readers, which then names the collection once it is verified."""
     wait_seconds: Annotated[int, Field(ge=0)] = 300

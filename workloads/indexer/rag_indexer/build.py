@@ -18,7 +18,7 @@ from rag_contract.environment import IndexerEnvironment
 from rag_contract.identity import CollectionStamp
 from rag_contract.reports import IndexResult
 
-from . import corpus, verify
+from . import corpus, space, verify
 from .catalog import Catalog
 from .corpus import Corpus, Point
 from .errors import IndexFailure
@@ -45,6 +45,7 @@ async def build(settings: IndexerEnvironment, servers: Servers, progress: Progre
     progress.enter("Loading")
     documents = await asyncio.to_thread(corpus.scan, settings)
     progress.documents_total = len(documents.paths)
+    await space.check(settings, store.connection, documents)
     chunks = await _fill(documents, servers, progress, new_stamp(settings), exists=found is not None)
     if stamp is not None and stamp.complete and chunks != stamp.chunks:
         raise IndexFailure(
