@@ -20,7 +20,7 @@ def serving(gpus: GpuNodesDouble) -> GpuNodesDouble:
     for name in POOLS:
         wish = {"strategy": "Surge"} if name == "waits" else {"replicas": 2} if name == "by-one" else {}
         gpus.declare(name, nodeSelector={"pool": name}, **wish)
-    until(lambda: all(gpus.kube.condition(name)[0] == "True" for name in POOLS), 120)
+    until(lambda: all(gpus.kube.condition(name)[0] == "True" for name in POOLS), 240)
     return gpus
 
 
