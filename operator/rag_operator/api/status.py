@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from .base import Part, optional_in_schema
+from .index_status import CollectionsStatus
 from .release_status import HistoryEntry, ReleaseStatus
 
 Short = Annotated[str, Field(max_length=253)]
@@ -125,6 +126,9 @@ class RagServiceStatus(Part):
     )
     selector: Annotated[str, Field(max_length=512)] | None = Field(
         default=None, description="Label selector of the API pods, for autoscalers."
+    )
+    collections: CollectionsStatus | None = Field(
+        default=None, description="What lies in the vector store, and what outside readers find there."
     )
     release: ReleaseStatus | None = Field(default=None, description="What is asked for, and how far it is.")
     history: tuple[HistoryEntry, ...] = Field(

@@ -13,10 +13,8 @@ The suspended Job is the memory of what was there: records go before their colle
 ever dropped. A settled service has no Job to run.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
 from rag_contract.environment import QDRANT_API_KEY_VARIABLE, IndexerEnvironment, SweepEnvironment
 
 from .. import names
@@ -25,6 +23,7 @@ from ..api.compute import IndexResources
 from ..observed import Observed, Pod, component_of, finished
 from ..releases import Plan
 from ..releases.identity import digest
+from ..releases.sweep import Sweep, asked, made_at, newest_sweep, sweeps, variables, wanted_sweep
 from ..settings import Settings
 from . import pod, store
 
@@ -37,26 +36,9 @@ ALIAS_VARIABLE = f"{IndexerEnvironment.prefix}ALIAS"
 COLLECTION_VARIABLE = f"{IndexerEnvironment.prefix}COLLECTION"
 
 
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """What a sweep is asked for. `target` is the collection that the alias is to name, empty before the first release."""
-
-    target: str
-    keep: tuple[str, ...]
-
-
-def wanted(plan: Plan) -> Sweep | None:
-    """None while it is not known which index is declared: its collection might be among those that would go."""
-    if plan.index is None:
-        return None
-    served = (*plan.retained, *plan.table.revisions)
-    keep = {plan.index.collection, *(revision.index.collection for revision in served)}
-    return Sweep(plan.serving.index.collection if plan.serving is not None else "", tuple(sorted(keep)))
-
-
 def jobs(svc: RagService, observed: Observed, plan: Plan, settings: Settings, key_stamp: str) -> list[Json]:
     """The Job that runs or is to run; none where nothing is to do. One that has ended is left as it is."""
-    wish, last = wanted(plan), newest(observed)
+    wish, last = wanted_sweep(plan), newest_sweep(observed)
     if wish is None:
         return []
     job = _job(svc, wish, settings, key_stamp, last)
@@ -71,37 +53,21 @@ def jobs(svc: RagService, observed: Observed, plan: Plan, settings: Settings, ke
     return [job]
 
 
-def newest(observed: Observed) -> Json | None:
-    """The sweep Job that was made last."""
-    found = [job for job in _sweeps(observed) if "deletionTimestamp" not in job["metadata"]]
-    return max(found, key=_made_at, default=None)
-
-
-def asked(job: Json) -> Sweep:
-    """What a sweep Job was made for."""
-    told = {name: text for name, text in _variables(job).items() if name.startswith(SweepEnvironment.prefix)}
-    try:
-        settings = SweepEnvironment.from_env(told)
-    except ValidationError:  # an earlier operator's
-        return Sweep("", ())
-    return Sweep(settings.target or "", tuple(sorted(settings.kept())))
-
-
 def may_drop(observed: Observed, collection: str) -> bool:
     """Whether a sweep runs, or its pod still ends, that does not keep this collection: then it must not be built yet."""
-    for job in _sweeps(observed):
+    for job in sweeps(observed):
         if finished(job) is None and not job["spec"].get("suspend") and collection not in asked(job).keep:
             return True
-    keeping = {job["metadata"]["name"] for job in _sweeps(observed) if collection in asked(job).keep}
+    keeping = {job["metadata"]["name"] for job in sweeps(observed) if collection in asked(job).keep}
     return any(_job_name(one) not in keeping for one in _sweepers(observed))
 
 
 def waits_for_word(observed: Observed, plan: Plan) -> bool:
     """Whether there is something to do as soon as the records say that every API pod has confirmed the switch."""
-    wish = wanted(plan)
+    wish = wanted_sweep(plan)
     if wish is None or observed.service.spec.suspend or _confirmed(plan):
         return False
-    return _needed(observed, plan, wish, newest(observed))
+    return _needed(observed, plan, wish, newest_sweep(observed))
 
 
 def _needed(observed: Observed, plan: Plan, wish: Sweep, last: Json | None) -> bool:
@@ -122,13 +88,13 @@ def _named_by_first_build(observed: Observed, plan: Plan, wish: Sweep) -> bool:
     if any(one != wish.target for one in _recorded(observed)):
         return False
     job = _job_of_served_index(observed, plan)
-    return job is None or bool(_variables(job).get(ALIAS_VARIABLE))
+    return job is None or bool(variables(job).get(ALIAS_VARIABLE))
 
 
 def _rebuilt_since(observed: Observed, plan: Plan, last: Json) -> bool:
     """A collection that was lost took the alias with it."""
     job = _job_of_served_index(observed, plan)
-    return job is not None and _made_at(job) > _made_at(last)
+    return job is not None and made_at(job) > made_at(last)
 
 
 def _job_of_served_index(observed: Observed, plan: Plan) -> Json | None:
@@ -137,14 +103,9 @@ def _job_of_served_index(observed: Observed, plan: Plan) -> Json | None:
     return observed.child("Job", names.index_job(observed.service.metadata.name, plan.index.hash))
 
 
-def _made_at(body: Json) -> str:
-    """RFC 3339 in UTC, which sorts as time does."""
-    return body["metadata"].get("creationTimestamp") or ""
-
-
 def _leaving(observed: Observed, wish: Sweep) -> frozenset[str]:
     """Collections of records and index Jobs that are there but go: once they are gone nothing tells of them any more."""
-    made = {_variables(job).get(COLLECTION_VARIABLE, "") for job in _jobs_of(observed, names.COMPONENT_INDEX)}
+    made = {variables(job).get(COLLECTION_VARIABLE, "") for job in _jobs_of(observed, names.COMPONENT_INDEX)}
     return frozenset(filter(None, {*_recorded(observed), *made} - set(wish.keep)))
 
 
@@ -232,10 +193,6 @@ def _named_as(job: Json, live: Json) -> Json:
     return {**job, "metadata": {**job["metadata"], "name": live["metadata"]["name"]}}
 
 
-def _sweeps(observed: Observed) -> list[Json]:
-    return _jobs_of(observed, names.COMPONENT_SWEEP)
-
-
 def _jobs_of(observed: Observed, component: str) -> list[Json]:
     return [job for job in observed.of_kind("Job") if component_of(job) == component]
 
@@ -247,11 +204,6 @@ def _sweepers(observed: Observed) -> list[Pod]:
 
 def _job_name(one: Pod) -> str:
     return one.labels.get("job-name", "")
-
-
-def _variables(job: Json) -> dict[str, str]:
-    (container, *_) = job["spec"]["template"]["spec"]["containers"]
-    return {one["name"]: one.get("value") or "" for one in container.get("env") or ()}
 
 
 def _template(job: Json) -> str:

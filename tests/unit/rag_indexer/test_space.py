@@ -33,7 +33,7 @@ async def test_what_is_there_counts(bench: Bench, tmp_path: Path) -> None:
     """By its points and their size; its own earlier try does not count against a collection."""
     many(tmp_path, 10, 60)
     await build.build(bench.settings(documents_path=str(tmp_path)), bench.servers, bench.progress)
-    own = await space._estimated(bench.store.connection, bench.collection)
+    own = await space.estimated(bench.store.connection, bench.collection)
     assert 32.5 * MIB < own < 34 * MIB
     others = await space._others(bench.store.connection, bench.collection)
     assert bench.collection not in others

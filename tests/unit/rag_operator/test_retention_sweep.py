@@ -6,7 +6,7 @@ import pytest
 from rag_contract.reports import SweepResult
 from rag_operator import names
 from rag_operator.observed import component_of
-from rag_operator.resources import index_sweep
+from rag_operator.releases import sweep as requests
 from rag_operator.runtime.errors import ApiError
 
 from .world import NAME, NAMESPACE, World, running_pod, service
@@ -25,7 +25,7 @@ def sweep(world: World) -> Json:
 
 def asks(world: World) -> tuple[str, list[str]]:
     """Versions of what the alias is to name and of what is kept."""
-    wish = index_sweep.asked(sweep(world))
+    wish = requests.asked(sweep(world))
     return version(wish.target), [version(name) for name in wish.keep]
 
 
@@ -45,7 +45,7 @@ def starts(world: World) -> str:
 def ends(world: World) -> None:
     """The sweep has succeeded."""
     job, pod = sweep(world), world.pods[starts(world)]
-    result = SweepResult(outcome="Succeeded", alias=index_sweep.asked(job).target, dropped=1)
+    result = SweepResult(outcome="Succeeded", alias=requests.asked(job).target, dropped=1)
     time = world.now.strftime("%Y-%m-%dT%H:%M:%SZ")
     job["status"] = {"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": time}]}
     pod["status"] = {
@@ -213,7 +213,7 @@ async def test_an_index_that_a_running_sweep_would_drop_waits_for_its_end() -> N
 
     async def builds() -> bool:
         await world.run()
-        made = [version(index_sweep._variables(o)["RAG_INDEXER_COLLECTION"]) for o in index_jobs(world)]
+        made = [version(requests.variables(o)["RAG_INDEXER_COLLECTION"]) for o in index_jobs(world)]
         return "docs-1" in made
 
     assert not await builds()
@@ -290,3 +290,52 @@ async def test_a_refused_sweep_leaves_what_serves_ready() -> None:
     world.refuse = lambda verb, kind, name: None
     await world.run()
     assert asks(world)[0] == "docs-2"
+
+
+async def test_status_tells_what_is_kept_and_what_outside_readers_find() -> None:
+    world = World()
+    await world.run()
+    world.controllers_finish()
+    first = requests.variables(index_jobs(world)[0])["RAG_INDEXER_COLLECTION"]
+    world.job_ends(alias=first, disk_bytes=1000)
+    await world.run()
+    world.pods_report()
+    await world.run()
+    kept = {"name": first, "index": "docs-1", "documents": 2, "chunks": 5, "bytes": 1000}
+    told = {"alias": f"{NAMESPACE}.{NAME}", "aliasNames": first, "kept": [kept]}
+    assert world.body["status"]["collections"] == told
+    for name in [name for name in world.pods if "-index-" in name]:
+        del world.pods[name]
+    await world.run()
+    assert world.body["status"]["collections"] == told
+
+    await release(world, "docs-2")
+    await world.run()
+    second = requests.asked(sweep(world)).target
+    kept_now = [kept, {"name": second, "index": "docs-2", "documents": 2, "chunks": 7}]
+    name = sweep(world)["metadata"]["name"]
+    assert world.body["status"]["collections"] == {
+        **told,
+        "kept": kept_now,
+        "sweep": f'Job {name} sets the alias to "{second}" and drops collections that are not kept.',
+    }
+    ends(world)
+    await world.run()
+    assert world.body["status"]["collections"] == {**told, "aliasNames": second, "kept": kept_now}
+    world.config_maps.clear()
+    await world.run()
+    assert world.body["status"]["collections"] == {**told, "aliasNames": second, "kept": kept_now}
+
+
+async def test_status_tells_why_a_sweep_fails() -> None:
+    world = await ready()
+    await release(world, "docs-2")
+    await world.run()
+    pod = world.pods[starts(world)]
+    said = SweepResult(outcome="Failed", reason="AliasTaken", message="It is taken.")
+    state = {"terminated": {"exitCode": 2, "message": said.to_json()}}
+    pod["status"]["containerStatuses"] = [{"restartCount": 1, "lastState": state, "state": {"running": {}}}]
+    await world.run()
+    name = sweep(world)["metadata"]["name"]
+    assert world.body["status"]["collections"]["sweep"] == f"It is taken. Job {name} tries again."
+    assert world.reason()[0] == "True"

@@ -82,6 +82,8 @@ class IndexResult(Contract):
     chunks: int = 0
     skipped: int = 0
     seconds: float = 0.0
+    disk_bytes: int = 0
+    """What the collection takes on disk, estimated; 0 when it was not asked for."""
     alias: str = ""
     """The collection that outside readers find, where this run was to see to that; else empty."""
     reason: str = ""

@@ -61,14 +61,17 @@ async def build(settings: IndexerEnvironment, servers: Servers, progress: Progre
 
 
 async def named(settings: IndexerEnvironment, servers: Servers, result: IndexResult) -> IndexResult:
-    """The result, with the alias for outside readers set where nothing serves yet; later the sweep does that.
+    """The result with the collection's size, and with the alias for outside readers set where nothing serves yet; later
+    the sweep does that.
 
     An alias that cannot be set is told and fails no build: the API asks collections by their own names.
     """
+    connection = servers.store.connection
+    result = result.model_copy(update={"disk_bytes": await space.estimated(connection, settings.collection)})
     if settings.alias is None:
         return result
     try:
-        await Catalog(servers.store.connection, settings.alias).promote(settings.collection)
+        await Catalog(connection, settings.alias).promote(settings.collection)
     except IndexFailure as failure:
         log.warning("alias not set", extra={"reason": failure.reason, "alias": settings.alias})
         return result.model_copy(update={"message": f"{failure.message} {result.message}".strip()})

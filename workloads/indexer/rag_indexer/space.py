@@ -42,7 +42,7 @@ async def check(settings: IndexerEnvironment, connection: Connection, documents:
         return
     folder = Path(settings.documents_path)
     need = needed(sum(_size(folder / path) for path in documents.paths), settings)
-    sizes = [await _estimated(connection, name) for name in await _others(connection, settings.collection)]
+    sizes = [await estimated(connection, name) for name in await _others(connection, settings.collection)]
     free = max(0, int(volume * (1 - FREE_SHARE)) - sum(sizes))
     log.info("space", extra={"need_bytes": need, "free_bytes": free, "collections": len(sizes)})
     if need > free:
@@ -67,7 +67,7 @@ async def _others(connection: Connection, own: str) -> list[str]:
     return sorted(one.name for one in listed.collections if one.name != own)
 
 
-async def _estimated(connection: Connection, name: str) -> int:
+async def estimated(connection: Connection, name: str) -> int:
     """Bytes on disk of a collection that is there."""
     client = connection.client
     try:
