@@ -1,6 +1,7 @@
 """Everything that one RagService becomes: `build_all` is the table of contents. Pure: equal inputs give equal objects."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from rag_contract.release_table import PromptRelease, Revision
@@ -74,12 +75,13 @@ def outdated(svc: RagService, observed: Observed, plan: Plan, settings: Settings
     stamp, default = key_stamp(svc, observed), settings.api_image
     keys = api.Keys(stamp, model_keys.references(svc, plan))
     answering = observed.child("Deployment", names.api(svc.metadata.name))
-    fresh = api.deployment(svc, plan.image or default, keys)
+    fresh = partial(api.deployment, svc, plan.image or default, keys)
     older = answering is not None and plan.api_image(default) != (plan.image or default)
     found = [names.COMPONENT_API] if older or kept.is_outdated(fresh, answering, settings) else []
     spec, live = svc.spec.vector_store.qdrant, observed.child("StatefulSet", names.qdrant(svc.metadata.name))
-    if spec is not None and kept.is_outdated(qdrant.statefulset(svc, spec, settings, live, stamp), live, settings):
-        found.append(names.COMPONENT_QDRANT)
+    if spec is not None:
+        store = partial(qdrant.statefulset, svc, spec, settings, live, stamp)
+        found += [names.COMPONENT_QDRANT] if kept.is_outdated(store, live, settings) else []
     if any(model.is_outdated(svc, observed, one, settings) for one in hosted_models(plan.model, ())):
         found.append(names.COMPONENT_MODEL)
     return tuple(found)

@@ -53,18 +53,17 @@ def settings_hash(svc: RagService) -> str:
 
 def settings_map(svc: RagService) -> Json:
     """The environment as an immutable ConfigMap."""
+    data = environment(svc).to_env()
+    version = digest(data)
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
-            "name": names.api_settings(svc.metadata.name, settings_hash(svc)),
-            "labels": {
-                names.LABEL_COMPONENT: names.COMPONENT_SETTINGS,
-                names.LABEL_SETTINGS: settings_hash(svc)[:8],
-            },
+            "name": names.api_settings(svc.metadata.name, version),
+            "labels": {names.LABEL_COMPONENT: names.COMPONENT_SETTINGS, names.LABEL_SETTINGS: version[:8]},
         },
         "immutable": True,
-        "data": environment(svc).to_env(),
+        "data": data,
     }
 
 

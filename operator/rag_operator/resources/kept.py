@@ -12,6 +12,7 @@ import base64
 import binascii
 import json
 import zlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .. import names
@@ -93,10 +94,15 @@ def noted(made: Json, text: str, name: str = names.ANNOTATION_RENDERED) -> Json:
     return {**made, "metadata": {**metadata, "annotations": annotations}}
 
 
-def is_outdated(made: Json, live: Json | None, settings: Settings) -> bool:
-    """Whether another build of the operator rendered the live object's template, and this one would render another."""
+def is_outdated(made: Callable[[], Json], live: Json | None, settings: Settings) -> bool:
+    """Whether another build of the operator rendered the live object's template, and this one would render another.
+
+    Each pass asks, and nearly always this build rendered it: then nothing is unpacked and `made` is not rendered.
+    """
+    if f".{build_of(settings)}." in annotation(live):
+        return False
     known = note_of(live)
-    return known is not None and known.build != build_of(settings) and known.template != made["spec"]["template"]
+    return known is not None and known.template != made()["spec"]["template"]
 
 
 def note_of(live: Json | None) -> Note | None:

@@ -6,6 +6,7 @@ The model that the spec declares is rendered from it. Another one that still ser
 for the new model, and must not roll the pods that answer.
 """
 
+from functools import partial
 from typing import Any
 
 from rag_contract.model_server import HEALTH_PATH, LAUNCHER_PORT, READY_PATH
@@ -119,7 +120,7 @@ def subject(svc: RagService, model: ModelRelease) -> Json:
 def is_outdated(svc: RagService, observed: Observed, model: ModelRelease, settings: Settings) -> bool:
     """Whether the model's server runs as another build of the operator rendered it."""
     live = _live(svc, observed, model)
-    return live is not None and kept.is_outdated(deployment(svc, model, settings), live, settings)
+    return live is not None and kept.is_outdated(partial(deployment, svc, model, settings), live, settings)
 
 
 def _as_it_runs(

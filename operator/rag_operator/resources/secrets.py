@@ -6,7 +6,7 @@ The random text is handed in, so that building stays pure; it is in no log, stat
 import base64
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rag_contract.environment import API_KEYS_FILE, ApiKey
@@ -35,18 +35,17 @@ def build(svc: RagService, name: str, token: Token) -> Json:
 
 def mounted(observed: Observed, name: str) -> bool:
     """Whether a stored pod template names this Secret: it was made before that was written."""
-    templates = [body["spec"]["template"]["spec"] for kind in TEMPLATED for body in observed.of_kind(kind)]
-    return any(_names(template, name) for template in templates)
+    templates = (body["spec"]["template"]["spec"] for kind in TEMPLATED for body in observed.of_kind(kind))
+    return any(name in _named_in(template) for template in templates)
 
 
-def _names(value: Any, name: str) -> bool:
-    """Looks for `secretName: name` and `secretKeyRef: {name}`."""
-    if isinstance(value, dict):
-        reference = value.get("secretKeyRef") or {}
-        if name in (value.get("secretName"), reference.get("name")):
-            return True
-        return any(_names(inner, name) for inner in value.values())
-    return isinstance(value, list) and any(_names(inner, name) for inner in value)
+def _named_in(pod: Json) -> Iterator[str]:
+    """The Secrets of volumes and of variables."""
+    for volume in pod.get("volumes") or ():
+        yield (volume.get("secret") or {}).get("secretName", "")
+    for container in (*(pod.get("initContainers") or ()), *pod["containers"]):
+        for variable in container.get("env") or ():
+            yield ((variable.get("valueFrom") or {}).get("secretKeyRef") or {}).get("name", "")
 
 
 def _builders(svc: RagService) -> list[tuple[str, Callable[[RagService, Token], Json]]]:
