@@ -10,8 +10,8 @@ _KEY = f"$(kubectl get secret {SERVICE}-client-key -n {NAMESPACE} -o go-template
 _FORWARD = f"kubectl port-forward -n {NAMESPACE} service/{SERVICE}-api 8000:80 >/dev/null & sleep 2"
 _CURL = """curl -s localhost:8000/query -H "authorization: Bearer $KEY" -H 'content-type: application/json' \\
   -d '{"question": "When is salary paid?"}'; echo; kill $!"""
-_ANOTHER = '{"spec":{"prompt":{"version":"answer-v2","refusal":"The handbook does not say."}}}'
-_FIRST = '{"spec":{"prompt":{"version":"answer-v1","refusal":"I could not find an answer to that in the handbook."}}}'
+_BACK = '{"spec":{"rollback":{"prompt":"answer-v1"}}}'
+_FORWARD_AGAIN = '{"spec":{"rollback":null}}'
 
 
 def next_steps(cluster: str, curl: bool) -> list[tuple[str, list[str]]]:
@@ -32,12 +32,12 @@ def next_steps(cluster: str, curl: bool) -> list[tuple[str, list[str]]]:
         ("Look at it", [*([] if cluster == "current" else [f'eval "$(make -s cluster-env{make})"']), *look]),
         ("Ask it yourself", [f'.venv/bin/python -m tests.demo{demo} --ask "When is salary paid?"', *by_curl]),
         (
-            "Another prompt, then back to the first: the same pods, no restart",
+            "Go back to the first prompt, and forward again: the same pods, no restart",
             [
-                f"{patch} '{_ANOTHER}'",
-                f"{served}=answer-v2 --timeout=30s && kubectl get ragservices,ragrevisions {space}",
-                f"{patch} '{_FIRST}'",
-                f"{served}=answer-v1 --timeout=30s && kubectl get ragservices,pods {space}",
+                f"{patch} '{_BACK}'",
+                f"{served}=answer-v1 --timeout=30s && kubectl get ragservices,ragrevisions {space}",
+                f"{patch} '{_FORWARD_AGAIN}'",
+                f"{served}=answer-v2 --timeout=30s && kubectl get ragservices,pods {space}",
             ],
         ),
         (

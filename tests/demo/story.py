@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from . import guide, install, questions
+from . import going_back, guide, install, questions
 from .kubectl import Json, Kubectl
 from .place import Place
 from .progress import wait_until_ready
@@ -67,6 +67,8 @@ class Story:
         existed = kubectl.get("ragservice", install.SERVICE, "-n", install.NAMESPACE) is not None
         if not existed:
             self._undo.append(lambda: install.remove_sample(kubectl))
+        else:
+            going_back.forget(kubectl)
         restarts = install.operator_restarts(kubectl)
         install.apply_sample(kubectl)
         service = wait_until_ready(kubectl, screen, READY_LIMIT)
@@ -100,8 +102,8 @@ class Story:
                 first = first or reply.milliseconds
                 questions.show(self._screen, question, reply)
                 wrong += [f"{question.text}: {fault}" for fault in questions.faults(question, reply)]
-        self._screen.line(f"\n  first POST /query: {first:.1f} ms")
-        return wrong
+            self._screen.line(f"\n  first POST /query: {first:.1f} ms")
+            return wrong or going_back.show(kubectl, self._screen, url, key)
 
     def _take_back(self) -> None:
         if not (self._started_cluster or self._undo):

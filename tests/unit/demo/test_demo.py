@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
+from rag_operator.api import RagService
 
-from tests.demo import guide, install, place, progress, questions
-from tests.demo.screen import Screen
+from tests.demo import going_back, guide, install, place, progress, questions
+from tests.demo.screen import DemoError, Screen
 
 ANSWERABLE = questions.QUESTIONS[0]
 UNANSWERABLE = questions.QUESTIONS[2]
@@ -99,13 +100,53 @@ class TestCommands:
         assert "cluster-down" not in script
         assert "cluster-env" not in script
 
-    def test_the_patches_are_json_and_go_back_to_the_sample(self) -> None:
+    def test_the_patches_go_back_to_the_samples_prompt_and_forward_again(self) -> None:
         script = [line for _, lines in guide.next_steps("bench", False) for line in lines if "kubectl patch" in line]
-        there, back = (json.loads(line.split("'")[1])["spec"]["prompt"] for line in script)
+        back, forward = (json.loads(line.split("'")[1])["spec"]["rollback"] for line in script)
         _, service = yaml.safe_load_all((place.ROOT / install.SAMPLE).read_text())
-        sample = service["spec"]["prompt"]
-        assert there["version"] != sample["version"]
-        assert {key: sample[key] for key in back} == back
+        assert back == {"prompt": service["spec"]["prompt"]["version"]}
+        assert forward is None
+
+
+class TestGoingBack:
+    def test_every_step_is_a_valid_edit_of_the_sample(self) -> None:
+        _, service = yaml.safe_load_all((place.ROOT / install.SAMPLE).read_text())
+        for step in (*going_back.EDITS, *going_back.BACK):
+            service = merged(service, json.loads(step.command()[-1]))
+            spec = RagService.model_validate(service | {"metadata": METADATA}).spec
+            assert step.prompt == (spec.rollback.prompt or spec.prompt.version)
+            assert step.index == (spec.rollback.index or spec.index.version)
+
+    def test_the_second_documents_say_something_else_in_both_languages(self) -> None:
+        text = json.dumps(going_back.second_documents(), ensure_ascii=False)
+        assert ("20 days of paid annual leave" in text, "20 ngày nghỉ phép" in text) == (True, True)
+        assert "gets 18 days" not in text
+
+    def test_an_answer_from_another_release_or_without_the_fact_is_wrong(self) -> None:
+        step = going_back.BACK[1]
+        right = {"answer": "She gets 18 days.", "prompt_version": step.prompt, "index_version": step.index}
+        assert going_back.faults(step, right) == []
+        assert len(going_back.faults(step, right | {"answer": "20 days", "prompt_version": "answer-v2"})) == 2
+
+    def test_waiting_ends(self) -> None:
+        with pytest.raises(DemoError, match="never"):
+            going_back.wait_until(lambda: False, 0.0, "never")
+
+
+METADATA = {"name": "handbook", "namespace": "rag-demo", "uid": "1", "generation": 1}
+
+
+def merged(old: Any, change: Any) -> Any:
+    """A JSON merge patch, applied."""
+    if not isinstance(change, dict):
+        return change
+    base = dict(old) if isinstance(old, dict) else {}
+    for key, value in change.items():
+        if value is None:
+            base.pop(key, None)
+        else:
+            base[key] = merged(base.get(key), value)
+    return base
 
 
 class TestPlace:
