@@ -61,6 +61,27 @@ async def test_an_apply_of_something_new_never_changes_what_exists(client: Clien
     assert {"key": "1"} == (await client.get(CONFIG_MAP.path(namespace, "a")))["data"]
 
 
+async def test_a_cache_of_metadata_is_sent_no_contents(client: Client, namespace: str) -> None:
+    """By its lists and by its watches: so those of others cost neither wire nor memory."""
+    sent: list[Json] = []
+
+    def whole(obj: Json) -> Json:
+        sent.append(obj)
+        return obj
+
+    await client.create(config_map(namespace, "listed", key="1"))
+    informer = Informer(client, CONFIG_MAP, namespace=namespace, label_selector="test", metadata_only=True, trim=whole)
+    running = asyncio.create_task(informer.run())
+    try:
+        await asyncio.wait_for(informer.synced.wait(), 10)
+        await client.create(config_map(namespace, "watched", key="1"))
+        await eventually(["listed", "watched"], lambda: [obj["metadata"]["name"] for obj in informer.items()])
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert [{"apiVersion", "kind", "metadata"}] * 2 == [set(obj) for obj in sent]
+
+
 async def test_dry_run_stores_nothing(client: Client, namespace: str) -> None:
     await client.apply(config_map(namespace, key="1"), dry_run=True)
     with pytest.raises(ApiError) as caught:
