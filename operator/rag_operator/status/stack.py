@@ -130,6 +130,9 @@ def _api_starting(facts: Facts, body: Json) -> Verdict:
     if facts.plan.serving is None:
         return Verdict(FALSE, Reason.WaitingForIndex, "The API becomes ready when the first index is verified.")
     said = facts.failing("vector_store") or facts.failing("collections") or facts.failing("releases")
+    smoke = facts.failing("smoke")
+    if said is None and smoke is not None:  # of a new pod: former ones may be ready all the time
+        return Verdict(FALSE, Reason.ApiStarting, smoke)
     if said is not None and not any(pod.ready for pod in facts.api_pods):
         return Verdict(FALSE, Reason.ApiStarting, said)
     return Verdict(FALSE, Reason.ApiStarting, f"{ratio(body)} pods are ready with the declared settings.")

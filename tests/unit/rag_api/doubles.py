@@ -35,13 +35,21 @@ def source(text: str, tenant: str = "default", **fields: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def store(query: Handler, *, middlewares: Sequence[Any] = ()) -> AsyncIterator[str]:
-    """A double of a vector store whose collections are all right and whose queries are answered by the handler."""
+async def store(
+    query: Handler, *, middlewares: Sequence[Any] = (), stored: Sequence[dict[str, Any]] = ()
+) -> AsyncIterator[str]:
+    """A double of a vector store whose collections are all right and whose queries are answered by the handler.
+
+    `stored` are the payloads that a scroll shows.
+    """
     stamp = CollectionStamp(version="v1", content_hash="c", identity=SPOKEN, complete=True)
 
     async def collection(_request: web.Request) -> web.Response:
         config = {"metadata": {METADATA_KEY: stamp.model_dump(by_alias=True)}}
         return web.json_response({"result": {"status": "green", "points_count": 1, "config": config}, "status": "ok"})
+
+    async def scroll(_request: web.Request) -> web.Response:
+        return web.json_response(found(*stored))
 
     async def ready(_request: web.Request) -> web.Response:
         return web.Response(text="all shards are ready")
@@ -50,6 +58,7 @@ async def store(query: Handler, *, middlewares: Sequence[Any] = ()) -> AsyncIter
     app.router.add_get("/readyz", ready)
     app.router.add_get("/collections/{name}", collection)
     app.router.add_post("/collections/{name}/points/query", query)
+    app.router.add_post("/collections/{name}/points/scroll", scroll)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -27,7 +27,7 @@ async def test_ready_when_everything_is_there(store: Store, folder: Folder, tmp_
         answer = await api.send("GET", "/ready")
     report = ReadyReport.model_validate_json(answer.body)
     assert (200, True) == (answer.status, report.ready)
-    assert ["releases", "vector_store", "collections", "model", "embedder", "api_keys", "draining"] == [
+    assert ["releases", "vector_store", "collections", "model", "embedder", "smoke", "api_keys", "draining"] == [
         c.name for c in report.checks
     ]
     assert {""} == {c.message for c in report.checks}

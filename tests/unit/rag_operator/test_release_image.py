@@ -3,11 +3,12 @@
 from typing import Any
 
 import pytest
+from rag_contract.reports import ReadyCheck
 from rag_operator import names
-from rag_operator.observed import ChildKey
+from rag_operator.observed import ChildKey, PodAnswer
 
 from .test_rollback import V2, served, settle
-from .world import NAME, World
+from .world import NAME, World, report, running_pod
 
 Json = dict[str, Any]
 API = ChildKey("Deployment", names.api(NAME))
@@ -117,3 +118,17 @@ async def test_a_first_roll_out_has_nothing_to_go_back_to() -> None:
     await world.run()
     assert image(world) == "api:1"
     assert world.reason("ApiReady") != ("False", "ApiReturned")
+
+
+async def test_new_pod_that_cannot_answer_its_own_question_is_quoted_while_the_former_one_serves() -> None:
+    world = await with_new_image()
+    rolling(world)
+    pod = running_pod("handbook-api-new", names.COMPONENT_API)
+    pod["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+    world.pods["handbook-api-new"] = pod
+    check = ReadyCheck(name="smoke", ok=False, message="A question in words of the collection finds nothing in it.")
+    world.answers["handbook-api-new"] = PodAnswer(models=report(world.table), checks=(check,))
+    await world.run()
+
+    assert world.reason("ApiReady") == ("False", "ApiStarting")
+    assert "Pod handbook-api-new: A question in words" in world.condition("ApiReady")["message"]

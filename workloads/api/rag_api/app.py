@@ -36,6 +36,7 @@ from .routes import documentation, service
 from .routes.query import QueryRoutes
 from .servers import Servers
 from .settings import Settings
+from .smoke import Smoke
 from .telemetry import LOG, Metrics
 
 WATCH_SECONDS = 0.1
@@ -79,12 +80,16 @@ class Application:
         self._qdrant = Qdrant(environment.qdrant_url, settings.qdrant_api_key, seams.retrieval_timeout, metrics)
         self._heartbeats = Heartbeats(seams.clock, seams.quiet)
         collections = Collections(self._qdrant)
+        embedder = Embedder(self._servers, seams.embedding_timeout, metrics)
+        generator = Chain(_generators(environment, seams, self._servers, metrics), metrics)
+        self._smoke = Smoke(self._qdrant, embedder, generator)
         readiness = Readiness(
             releases=self._releases,
             authenticator=self._authenticator,
             qdrant=self._qdrant,
             collections=collections,
             models=ModelCheck(self._servers, seams.clock),
+            smoke=self._smoke,
             drain=self.drain,
             clock=seams.clock,
         )
@@ -99,8 +104,8 @@ class Application:
                 releases=self._releases,
                 qdrant=self._qdrant,
                 collections=collections,
-                embedder=Embedder(self._servers, seams.embedding_timeout, metrics),
-                generator=Chain(_generators(environment, seams, self._servers, metrics), metrics),
+                embedder=embedder,
+                generator=generator,
                 metrics=metrics,
             ),
             admission,
@@ -137,6 +142,7 @@ class Application:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            await self._smoke.close()
             await self._servers.close()
             await self._qdrant.close()
 

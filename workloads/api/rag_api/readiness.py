@@ -13,6 +13,7 @@ from .errors import ApiError
 from .model_check import ModelCheck
 from .releases import ReleaseStore
 from .retriever import Qdrant
+from .smoke import Smoke
 
 CACHE_SECONDS = 1.0
 UPSTREAM_SECONDS = 1.5
@@ -30,6 +31,7 @@ class Readiness:
         qdrant: Qdrant,
         collections: Collections,
         models: ModelCheck,
+        smoke: Smoke,
         drain: Drain,
         clock: Callable[[], float],
     ) -> None:
@@ -38,6 +40,7 @@ class Readiness:
         self._qdrant = qdrant
         self._collections = collections
         self._models = models
+        self._smoke = smoke
         self._drain = drain
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -66,6 +69,7 @@ class Readiness:
                     _in_time("collections", self._collections_right()),
                     self._models.model(self._releases.loaded),
                     self._models.embedder(self._releases.loaded),
+                    self._smoke.check(self._releases.loaded),
                 )
             )
             self._cached = (table, self._clock(), checks)

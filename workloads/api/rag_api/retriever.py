@@ -37,6 +37,14 @@ class Source(NamedTuple):
     text: str
 
 
+class Sample(NamedTuple):
+    """A chunk as it is stored, and who may read it."""
+
+    text: str
+    tenant: str
+    roles: tuple[str, ...]
+
+
 class Asked(NamedTuple):
     """A question. `vector` is its embedding, None where the release compares words only."""
 
@@ -126,6 +134,16 @@ class Qdrant:
         except msgspec.MsgspecError as error:
             raise self._wrong("bad_answer", "The vector store's answer could not be read.") from error
         return [self._source(point, principal) for point in points]
+
+    async def sample(self, name: str, limit: int) -> list[Sample]:
+        """Some chunks of a collection, whoever may read them: for the pod's own eyes. Raises as `search`."""
+        body = orjson.dumps({"limit": limit, "with_payload": _INCLUDE, "with_vector": False})
+        answer = await self._read("POST", f"/collections/{name}/points/scroll", body)
+        try:
+            points = _DECODE(answer).result.points
+        except msgspec.MsgspecError as error:
+            raise self._wrong("bad_answer", "The vector store's answer could not be read.") from error
+        return [Sample(visible(p.payload.text), p.payload.tenant, tuple(p.payload.roles)) for p in points]
 
     async def collection(self, name: str) -> CollectionInfo:
         """Size and stamp of a collection. Raises as `search`."""

@@ -56,7 +56,7 @@ class ReadyCheck(Contract):
     Beside `ok` it is empty, or a warning: a broken update was refused and the last good one still serves.
     """
 
-    name: Literal["releases", "vector_store", "collections", "api_keys", "draining", "model", "embedder"]
+    name: Literal["releases", "vector_store", "collections", "api_keys", "draining", "model", "embedder", "smoke"]
     ok: bool
     message: str = ""
 
