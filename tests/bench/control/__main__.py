@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import os
 import platform
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -82,6 +83,7 @@ def main() -> int:
     parser.add_argument("--objects", type=int, default=1000, metavar="N", help="RagServices (1000)")
     parser.add_argument("--rest", type=float, default=600, metavar="SECONDS", help="how long to watch rest (600)")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends with it
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}, {args.objects} RagServices\n")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
