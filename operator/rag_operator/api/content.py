@@ -123,8 +123,27 @@ class Chunking(Part):
     )
 
 
+class Refresh(Part):
+    """Builds of an index version that the operator starts by itself."""
+
+    on_change: bool = Field(
+        default=False,
+        description="True: when the documents in the ConfigMap change, they are built beside what serves and released as a"
+        " numbered build of the version, like docs-1.2. False: changed documents need a new version.",
+    )
+
+
 class Index(Part):
     """What can be found, and how it is made findable."""
+
+    model_config = ruled(
+        cel(
+            "!self.refresh.onChange || has(self.documents.configMapRef)",
+            "onChange sees only documents in a ConfigMap: set documents.configMapRef, or remove onChange and give changed"
+            " documents a new version",
+            field=".refresh.onChange",
+        )
+    )
 
     version: VersionName = Field(
         description="Name of this content. A name keeps its content: give changed documents or settings a new name. At most"
@@ -133,6 +152,7 @@ class Index(Part):
     documents: Documents = Field(description="Where the documents are.")
     chunking: Chunking = Field(default=Chunking(), description="How documents are cut into pieces.")
     embedding: Embedding = Field(default=Embedding(), description="How documents and questions become vectors.")
+    refresh: Refresh = Field(default=Refresh(), description="Builds of this version that need no edit of the spec.")
     resources: IndexResources = Field(
         default=IndexResources(), description="CPU, memory and scratch space of the index Job."
     )

@@ -125,7 +125,7 @@ def make_plan(observed: Observed) -> Plan:
     overlay = resolve(spec.rollback, records, declared)
     faults: dict[str, NotReady] = {}
     prompt = overlay.prompt or _attempt(faults, names.COMPONENT_PROMPT, lambda: _wanted_prompt(observed))
-    index = _attempt(faults, names.COMPONENT_INDEX, lambda: wanted_index(observed))
+    index = _attempt(faults, names.COMPONENT_INDEX, lambda: wanted_index(observed, records))
     if overlay.index is not None:
         faults.pop(names.COMPONENT_INDEX, None)
     built = verified(observed, index, records)

@@ -8,6 +8,7 @@ from rag_contract.release_table import IndexRelease
 from rag_contract.reports import IndexResult
 
 from .. import names
+from ..api import Index
 from ..api.reasons import Reason
 from ..errors import NotReady
 from ..observed import Observed
@@ -15,6 +16,9 @@ from .embedding import wanted_embedder
 from .identity import index_hash, index_identity
 from .records import Records
 from .references import named_config_map
+
+VERSION_LENGTH = 63
+DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class IndexTarget:
     identity: IndexIdentity
 
 
-def wanted_index(observed: Observed) -> IndexTarget:
+def wanted_index(observed: Observed, records: Records) -> IndexTarget:
     """Raises NotReady while the documents are missing."""
     service, spec = observed.service, observed.service.spec
     content = ""
@@ -43,8 +47,37 @@ def wanted_index(observed: Observed) -> IndexTarget:
         content = reference.content_hash
     identity = index_identity(spec)
     digest = index_hash(spec, identity, content)
-    name = names.collection(service.metadata.namespace, service.metadata.name, spec.index.version, digest)
-    return IndexTarget(version=spec.index.version, hash=digest, collection=name, identity=identity)
+    version = build_version(spec.index, digest, records)
+    name = names.collection(service.metadata.namespace, service.metadata.name, version, digest)
+    return IndexTarget(version=version, hash=digest, collection=name, identity=identity)
+
+
+def build_version(index: Index, digest: str, records: Records) -> str:
+    """The version as declared; with a number behind it for the second and later contents that were released under it, where
+    spec.index.refresh allows that. A content that was released keeps its name."""
+    released = [record.revision.index for record in records.values()]
+    for known in released:
+        if known.hash == digest:
+            return known.version
+    builds = [_build_number(known.version, index.version) for known in released]
+    if not index.refresh.on_change or not any(builds):
+        return index.version
+    return numbered_version(index.version, max(builds) + 1)
+
+
+def numbered_version(version: str, number: int) -> str:
+    """`docs-1.2` for the second build of `docs-1`; a long name is cut, so that the whole is a version name."""
+    tail = f".{number}"
+    return version[: VERSION_LENGTH - len(tail)].rstrip("-.") + tail if number > 1 else version
+
+
+def _build_number(name: str, version: str) -> int:
+    """Which build of `version` this is; 0 for none."""
+    if name == version:
+        return 1
+    digits = name.rpartition(".")[2]
+    number = int(digits) if digits.isdecimal() and len(digits) < DIGITS else 0
+    return number if number > 1 and numbered_version(version, number) == name else 0
 
 
 def index_result(observed: Observed, index: IndexTarget) -> IndexResult | None:

@@ -136,7 +136,7 @@ def with_old_revisions(observed: Observed) -> Observed:
                 **body["spec"],
                 "number": number,
                 "prompt": {**body["spec"]["prompt"], "version": f"old-{number}"},
-                "index": {**body["spec"]["index"], "version": f"old-{number}", "hash": f"old-{number}"},
+                "index": {**body["spec"]["index"], **other, "hash": f"old-{number}"},
                 "model": {
                     **body["spec"]["model"],
                     "runtime": "External",
@@ -146,7 +146,7 @@ def with_old_revisions(observed: Observed) -> Observed:
                 },
             },
         }
-        for number in (1, 2)
+        for number, other in ((1, {}), (2, {"version": "old-2"}))  # the first is an earlier build of the same version
     ]
     return observed.with_children(old)
 
