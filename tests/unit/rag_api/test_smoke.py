@@ -8,6 +8,7 @@ from aiohttp import web
 from rag_api.app import Seams
 from rag_api.errors import UpstreamError
 from rag_api.readiness import CACHE_SECONDS
+from rag_contract.release_table import Retrieval
 
 from .conftest import Store
 from .doubles import Script, answering, found, source
@@ -89,6 +90,13 @@ async def test_pieces_are_found_as_those_who_may_read_them(folder: Folder, tmp_p
 async def test_collection_of_pieces_without_words_asks_nothing(folder: Folder, tmp_path: Path) -> None:
     folder.serve(revision(chunks=1))
     async with store_double(answering(), stored=[source("---")]) as url, serving(tmp_path, url) as api:
+        assert await smoke(api) == (True, "")
+
+
+async def test_pieces_may_score_little(store: Store, folder: Folder, tmp_path: Path) -> None:
+    strict = Retrieval(mode="Sparse", top_k=6, minimum_score=1000)
+    folder.serve(revision(chunks=store.chunks, retrieval=strict))
+    async with serving(tmp_path, store.url, qdrant_key=store.key) as api:
         assert await smoke(api) == (True, "")
 
 

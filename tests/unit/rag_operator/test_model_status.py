@@ -333,6 +333,22 @@ async def test_former_model_that_is_gone_back_to_meanwhile_serves_at_once_and_is
     assert new in world.objects
 
 
+async def test_model_that_some_pods_may_ask_stays_although_no_move_to_it_was_confirmed() -> None:
+    world, _, between = await two_models()
+    world.edit(model={"name": "Qwen/Qwen2.5-3B-Instruct"})
+    await world.run()
+    world.controllers_finish()
+    await world.run()
+    assert world.table.revisions[0].number == 3
+    await world.run()
+    assert between in world.objects
+
+    world.pods_report()
+    await world.run()
+    await drained(world)
+    assert between not in world.objects
+
+
 async def test_model_that_never_served_goes_at_once() -> None:
     world = await serving(declared())
     world.edit(model=BIGGER)

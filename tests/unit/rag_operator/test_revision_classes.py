@@ -59,10 +59,11 @@ class Row(NamedTuple):
 
 
 class World(NamedTuple):
-    """What a spec leads to: the hash of its revision, and what runs."""
+    """What a spec leads to: the hash of its revision, what runs, and the records and settings that stay beside it."""
 
     revision: str
     running: list[Json]
+    beside: list[Json]
 
     @property
     def templates(self) -> dict[tuple[str, str], Json]:
@@ -75,7 +76,7 @@ def world(spec: Json, before: World | None) -> World | None:
     part of a revision."""
     service = parsed(spec)
     observed = Observed(service=service, body={"metadata": METADATA, "spec": spec}, references=REFERENCES)
-    observed = observed.with_children(before.running if before is not None else ())
+    observed = observed.with_children([*before.running, *before.beside] if before is not None else ())
     try:
         built = with_result(observed)
         serving = with_old_revisions(with_model(with_weights(built, current(built))))
@@ -85,7 +86,10 @@ def world(spec: Json, before: World | None) -> World | None:
     except ValidationError:
         return None
     running = [child for child in children if child["kind"] in {"Deployment", "StatefulSet"}]
-    return World(revision_hash(plan.desired, plan.image), running)
+    beside = [
+        child for child in children if component_of(child) in {names.COMPONENT_REVISION, names.COMPONENT_SETTINGS}
+    ]
+    return World(revision_hash(plan.desired, plan.image), running, beside)
 
 
 def measured(path: str, leaf: Json) -> Effect:
