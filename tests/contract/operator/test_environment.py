@@ -23,6 +23,7 @@ from rag_contract.environment import (
 from rag_contract.release_table import FILE_NAME, Endpoint, IndexRelease, ModelRelease, ReleaseTable, Revision
 from rag_operator import names
 from rag_operator.api import RagService
+from rag_operator.observed import component_of
 from rag_operator.releases import make_plan
 from rag_operator.releases.embedding import wanted_embedder
 from rag_operator.releases.identity import index_identity
@@ -36,7 +37,9 @@ Json = dict[str, Any]
 
 
 def only(case: str, kind: str) -> Json:
-    (found,) = [child for child in children(case) if child["kind"] == kind]
+    """Of the API or the index; the model server's are read by tests of its own."""
+    parts = {names.COMPONENT_API, names.COMPONENT_INDEX}
+    (found,) = [child for child in children(case) if child["kind"] == kind and component_of(child) in parts]
     return found
 
 

@@ -220,6 +220,7 @@ async def test_an_index_that_a_running_sweep_would_drop_waits_for_its_end() -> N
     assert asks(world) == ("docs-2", ["docs-1", "docs-2"])
     assert sweep(world)["spec"]["suspend"] is True
     assert not await builds()
+    assert sweep(world)["spec"]["suspend"] is True
     del world.pods[pod]
     assert await builds()
     assert sweep(world)["spec"]["suspend"] is False
@@ -259,6 +260,7 @@ async def test_nothing_is_swept_while_the_declared_index_is_not_known() -> None:
     for _ in range(3):
         await world.run()
     assert sweeps(world) == []
+    assert [key for key in world.objects if key.name == "handbook-r1"]
     world.config_maps["documents"] = documents
     await world.run()
     assert asks(world)[0] == "docs-2"
@@ -339,3 +341,40 @@ async def test_status_tells_why_a_sweep_fails() -> None:
     name = sweep(world)["metadata"]["name"]
     assert world.body["status"]["collections"]["sweep"] == f"It is taken. Job {name} tries again."
     assert world.reason()[0] == "True"
+
+
+async def test_an_index_that_was_built_anew_has_its_alias_set_again() -> None:
+    """A collection that is lost takes its alias with it."""
+    world = await ready()
+    await release(world, "docs-2")
+    await world.run()
+    ends(world)
+    sweep(world)["metadata"]["creationTimestamp"] = "2026-11-21T08:00:10Z"
+    (job,) = index_jobs(world)
+    job["metadata"]["creationTimestamp"] = "2026-11-21T08:00:00Z"
+    await world.run()
+    await world.run()
+    assert world.writes == []
+    first = sweep(world)["metadata"]["name"]
+    job["metadata"]["creationTimestamp"] = "2026-11-21T08:01:00Z"
+    await world.run()
+    assert sweep(world)["metadata"]["name"] != first
+    assert asks(world) == ("docs-2", ["docs-1", "docs-2"])
+    sweep(world)["metadata"]["creationTimestamp"] = "2026-11-21T08:01:01Z"
+    ends(world)
+    await world.run()
+    await world.run()
+    assert world.writes == []
+
+
+async def test_a_first_index_job_that_was_deleted_is_followed_by_one_sweep() -> None:
+    world = await ready()
+    for name in [key for key, body in world.objects.items() if component_of(body) == names.COMPONENT_INDEX]:
+        del world.objects[name]
+    await world.run()
+    await world.run()
+    assert asks(world) == ("docs-1", ["docs-1"])
+    ends(world)
+    await world.run()
+    await world.run()
+    assert world.writes == []
