@@ -1,0 +1,135 @@
+"""Going back and forward on real containers: every API pod is asked at its own address, and none may be started anew."""
+
+from typing import Any, NamedTuple
+
+import pytest
+
+from .kube import Json, Kube, http, wait_for
+from .objects import QUESTION, UNANSWERABLE, documents, rag_service
+
+pytestmark = pytest.mark.node
+
+PODS = "ragserving.dev/service=faq,app.kubernetes.io/component=api"
+REFUSALS = {"answer-v1": "That is not in the documents.", "answer-v2": "No source says so."}
+DAYS = {"docs-v1": "14 days", "docs-v2": "15 days"}
+SOON = 15.0
+"""Patience on a busy machine; how fast it is on a quiet one is measured by `make bench-rollback`."""
+
+
+class Served(NamedTuple):
+    """What one pod answers from: as it says, and as its words show."""
+
+    revision: int
+    prompt: str
+    documents: str
+
+
+V1, V2 = Served(1, "answer-v1", "docs-v1"), Served(3, "answer-v2", "docs-v2")
+
+
+def content(served: Served) -> Json:
+    """The parts of the spec that make a release, as they stand in git."""
+    return {
+        "prompt": {"version": served.prompt, "system": "Answer.", "refusal": REFUSALS[served.prompt]},
+        "index": {"version": served.documents, "documents": {"configMapRef": {"name": served.documents}}},
+    }
+
+
+@pytest.fixture(scope="module")
+def faq(module_kube: Kube) -> Kube:
+    """A service with two API pods that has released a second prompt, then a second index."""
+    kube = module_kube
+    more = "# Leave\n\nA full-time employee gets 15 days of annual leave a year.\n"
+    service = rag_service(api={"replicas": 2, "limits": {"requestsPerMinute": 0}}, **content(V1))
+    kube.apply(documents("docs-v1"), documents("docs-v2", leave_en_md=more), service)
+    kube.wait_condition("faq", "Ready", "True", 120)
+    for part, value in content(V2).items():
+        edit(kube, {part: value})
+        kube.wait_condition("faq", "Ready", "True", 60)
+    return kube
+
+
+def edit(kube: Kube, change: Json) -> None:
+    """A merge patch of the spec."""
+    kube.patch("ragservice", "faq", {"spec": change})
+
+
+def pods(kube: Kube) -> list[Json]:
+    """The API pods that are not on their way out."""
+    return [pod for pod in kube.list("pods", PODS) if "deletionTimestamp" not in pod["metadata"]]
+
+
+def started(kube: Kube) -> dict[str, int]:
+    """uid -> restarts of the API pods."""
+    return {p["metadata"]["uid"]: p["status"]["containerStatuses"][0]["restartCount"] for p in pods(kube)}
+
+
+def asked(pod: Json, key: str, question: str) -> dict[str, Any]:
+    """The answer of one pod."""
+    return http(f"http://{pod['status']['podIP']}:8000/query", body={"question": question}, key=key).body
+
+
+def serves(pod: Json, key: str) -> Served:
+    """By what it says of itself. That its words are of this release too is `check_words`."""
+    body = asked(pod, key, QUESTION)
+    return Served(body["revision"], body["prompt_version"], body["index_version"])
+
+
+def check_words(pod: Json, key: str, wanted: Served) -> None:
+    """The refusal comes from the prompt, the fact from the index."""
+    assert REFUSALS[wanted.prompt] == asked(pod, key, UNANSWERABLE)["answer"]
+    assert DAYS[wanted.documents] in asked(pod, key, QUESTION)["answer"]
+
+
+def moved(kube: Kube, wanted: Served, seconds: float = SOON, chosen: list[Json] | None = None) -> None:
+    """Every one of the pods answers from the release, within the time, and the status says so soon after."""
+    key, these = kube.secret("faq-client-key", "api-key"), chosen or pods(kube)
+    wait_for(f"all pods serve {wanted}", lambda: {wanted} == {serves(pod, key) for pod in these}, seconds, 0.05)
+    for pod in these:
+        check_words(pod, key, wanted)
+
+
+def settled(kube: Kube, wanted: Served, seconds: float = 20) -> Json:
+    """Ready, and the status names the release: the status."""
+    kube.wait_condition("faq", "Ready", "True", seconds)
+    status: Json = (kube.get("ragservice", "faq") or {})["status"]
+    assert wanted == Served(status["revision"], status["prompt"], status["index"])
+    return status
+
+
+@pytest.mark.parametrize(
+    ("rollback", "wanted"),
+    [
+        ({"prompt": "answer-v1"}, Served(4, "answer-v1", "docs-v2")),
+        ({"index": "docs-v1"}, Served(2, "answer-v2", "docs-v1")),
+        ({"revision": 1}, V1),
+    ],
+    ids=["prompt", "index", "revision"],
+)
+def test_the_overlay_goes_back_and_its_removal_forward(faq: Kube, rollback: Json, wanted: Served) -> None:
+    before, jobs = started(faq), len(faq.list("jobs"))
+    edit(faq, {"rollback": rollback})
+    moved(faq, wanted)
+    assert "rollback" in settled(faq, wanted)["release"]["asked"]
+    edit(faq, {"rollback": None})
+    moved(faq, V2)
+    settled(faq, V2)
+    assert (before, jobs) == (started(faq), len(faq.list("jobs")))
+
+
+def test_a_revert_in_git_goes_back_to_the_same_release_without_a_build(faq: Kube) -> None:
+    before, jobs = started(faq), len(faq.list("jobs"))
+    for target in (V1, V2):
+        edit(faq, content(target))
+        moved(faq, target)
+        settled(faq, target)
+    assert (before, jobs) == (started(faq), len(faq.list("jobs")))
+
+
+def test_an_unknown_target_is_refused_with_the_choice_while_the_old_serves(faq: Kube) -> None:
+    edit(faq, {"rollback": {"index": "docs-v9"}})
+    _, _, message = faq.wait_condition("faq", "SpecValid", "False", 10)
+    assert all(name in message for name in ("docs-v9", "docs-v1", "docs-v2"))
+    moved(faq, V2)
+    edit(faq, {"rollback": None})
+    settled(faq, V2)
