@@ -75,6 +75,17 @@ def test_a_budget_goes_with_the_second_replica(rare: Kube) -> None:
     gone(rare, "poddisruptionbudget", "rare-api")
 
 
+def test_a_model_server_gets_a_volume_and_the_nodes_are_looked_at(rare: Kube) -> None:
+    """No node has what its pod asks for, so nothing of its images is ever pulled. What serves goes on serving."""
+    gpu = {"resourceName": "example.com/no-such-gpu"}
+    vllm = {"gpu": gpu, "source": {"image": {"reference": "registry.invalid/weights:1"}}}
+    edit(rare, model={"runtime": "VLLM", "name": "made-up/tiny", "vllm": vllm})
+    rare.wait_condition("rare", "GpuSchedulable", "False", 60, reason="GpuNotOffered")
+    assert rare.get("persistentvolumeclaim", "rare-model-cache")
+    edit(rare, model={"runtime": "Extractive"})
+    wait_for("no model server", lambda: not rare.list("deployments,pods", f"{OURS},{names.LABEL_MODEL}"), 60)
+
+
 def test_an_event_that_comes_again_is_counted(rare: Kube) -> None:
     """At most every half minute: until then it is suspended and resumed."""
 
