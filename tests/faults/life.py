@@ -203,7 +203,8 @@ class Reference:
     counts: list[Counter[str]] = field(default_factory=list)
 
     def take(self, world: World, service: str) -> None:
-        """A step has ended: record it."""
+        """A step has ended, with the Jobs that follow it: record it."""
+        until(lambda: all(ended(job) for job in world.kube.list("Job", service)), 60)
         world.quiet()
         sent = [write.what for write in world.proxy.sent(service)][self._sent :]
         self._sent += len(sent)
@@ -212,6 +213,13 @@ class Reference:
         self.counts.append(world.proxy.made(service))
 
     _sent: int = 0
+
+
+def ended(job: Json) -> bool:
+    """It runs no more, and does not wait to."""
+    return any(
+        c["type"] in {"Complete", "Failed"} and c["status"] == "True" for c in job["status"].get("conditions", ())
+    )
 
 
 def plans(whats: Sequence[str], faults: Sequence[Fault]) -> list[tuple[str, Fault]]:
