@@ -185,8 +185,10 @@ def _index(svc: RagService, observed: Observed, plan: Plan, settings: Settings, 
     """The Job of the declared index. One that exists with another template is left to `unwanted`: it cannot be changed."""
     if plan.index is None or svc.spec.suspend:
         return []
-    job = index.job(svc, plan.index, settings, stamp, first=plan.serving is None)
-    live = observed.child("Job", job["metadata"]["name"])
+    live = observed.child("Job", names.index_job(svc.metadata.name, plan.index.hash))
+    # What was made as the first stays so: its result is released before the Job itself has ended.
+    first = plan.serving is None or (live is not None and index_sweep.names_alias(live))
+    job = index.job(svc, plan.index, settings, stamp, first=first)
     if live is None and index_sweep.may_drop(observed, plan.index.collection):
         return []
     if live is not None and _template(live) != _template(job):

@@ -88,7 +88,12 @@ def _named_by_first_build(observed: Observed, plan: Plan, wish: Sweep) -> bool:
     if any(one != wish.target for one in _recorded(observed)):
         return False
     job = _job_of_served_index(observed, plan)
-    return job is None or bool(variables(job).get(ALIAS_VARIABLE))
+    return job is None or names_alias(job)
+
+
+def names_alias(index_job: Json) -> bool:
+    """Whether this index Job is to set the alias: it was made when nothing served."""
+    return bool(variables(index_job).get(ALIAS_VARIABLE))
 
 
 def _rebuilt_since(observed: Observed, plan: Plan, last: Json) -> bool:

@@ -378,3 +378,19 @@ async def test_a_first_index_job_that_was_deleted_is_followed_by_one_sweep() -> 
     await world.run()
     await world.run()
     assert world.writes == []
+
+
+async def test_the_first_index_job_stays_although_its_result_is_released_before_it_has_ended() -> None:
+    world = World()
+    await world.run()
+    world.controllers_finish()
+    world.job_ends()
+    (job,) = index_jobs(world)
+    ended = job.pop("status")
+    await world.run()
+    world.pods_report()
+    await world.run()
+    assert ("delete", "Job", job["metadata"]["name"]) not in world.writes
+    job["status"] = ended
+    await world.run()
+    assert (index_jobs(world), sweeps(world)) == ([job], [])
