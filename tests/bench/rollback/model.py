@@ -5,6 +5,7 @@ with `SLOWLY` is answered word by word over `SLOW_SECONDS`: an open stream.
 """
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -47,6 +48,12 @@ async def chat(request: web.Request) -> web.StreamResponse:
     question = _QUESTION.search(body["messages"][-1]["content"])
     slow = question is not None and question[1].startswith(SLOWLY)
     response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+    with contextlib.suppress(ConnectionResetError):  # who asked has gone: the clients' side counts that
+        await _say(text, request, response, slow=slow)
+    return response
+
+
+async def _say(text: str, request: web.Request, response: web.StreamResponse, *, slow: bool) -> None:
     await response.prepare(request)
     await response.write(chunk({"role": "assistant", "content": ""}))
     for _ in range(SLOW_PIECES if slow else 1):
@@ -56,7 +63,6 @@ async def chat(request: web.Request) -> web.StreamResponse:
     await response.write(chunk({}, "stop"))
     await response.write(event({"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 10}}))
     await response.write(b"data: [DONE]\n\n")
-    return response
 
 
 async def models(_: web.Request) -> web.Response:
