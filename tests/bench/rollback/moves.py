@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import aiohttp
+
 from tests.e2e.kube import Kube
 
-from .facts import told
+from .facts import Told, told
 from .load import QUESTION, Load
 from .stage import INDEXES, NAME, PROMPTS, TOP_K
 
@@ -87,18 +89,25 @@ async def answers(url: str, load: Load, wanted: Wanted) -> float:
     due = time.monotonic()
     async with load.client(url) as client:
         while True:
-            async with client.post("/query", json={"question": QUESTION}) as response:
-                body = await response.json()
-                now = time.monotonic()
-                if response.status != 200:
-                    load.seen.failed.append(f"asked at its own address: {response.status} {body}")
-                else:
-                    answer = told(response.headers, body, body["answer"])
-                    load.seen.answers[answer] += 1
-                    if (answer.prompt_version, answer.index_version, answer.sources) == wanted:
-                        return now
+            try:
+                answer = await _ask(client)
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                load.seen.failed.append(f"asked at its own address: {type(error).__name__} {error}")
+            else:
+                load.seen.answers[answer] += 1
+                if (answer.prompt_version, answer.index_version, answer.sources) == wanted:
+                    return time.monotonic()
+            now = time.monotonic()
             due = max(due + POLL_SECONDS, now)
             await asyncio.sleep(due - now)
+
+
+async def _ask(client: aiohttp.ClientSession) -> Told:
+    """One question. Raises aiohttp.ClientError, OSError, ValueError for anything but a whole answer."""
+    async with client.post("/query", json={"question": QUESTION}) as response:
+        response.raise_for_status()
+        body = await response.json()
+        return told(response.headers, body, body["answer"])
 
 
 async def patch(kube: Kube, change: Json, kind: str = "ragservice", name: str = NAME) -> None:
