@@ -5,7 +5,6 @@ a stock image on a made GPU, "watched" behind the launcher.
 """
 
 import json
-import os
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -20,12 +19,7 @@ from tests.model_server_double.fixture import start_double
 from .kube import Answer, Json, Kube, http, wait_for
 from .objects import QUESTION, documents, rag_service
 
-pytestmark = [
-    pytest.mark.node,
-    pytest.mark.skipif(
-        "MODEL_E2E" not in os.environ, reason="not seen to pass on the node yet: try it with MODEL_E2E=1"
-    ),
-]
+pytestmark = pytest.mark.node
 
 IMAGE = "rag-operator/model-server-double:dev"
 GPU = "example.com/gpu"
@@ -107,7 +101,10 @@ def kube(module_kube: Kube, bench_settings: Settings) -> Iterator[Kube]:
     try:
         on_gpu = model({"launcher": False, "gpu": {"count": 1, "resourceName": GPU}})
         behind_launcher = model({"launcher": True}, fallback=[{"extractive": {}}])
-        module_kube.apply(documents(), rag_service("watched", model=behind_launcher), rag_service("tiny", model=on_gpu))
+        # A former model's server stays as long as an answer may take.
+        short = {"drainSeconds": 5, "limits": {"requestTimeoutSeconds": 20, "streamTimeoutSeconds": 20}}
+        tiny = rag_service("tiny", model=on_gpu, api=short)
+        module_kube.apply(documents(), rag_service("watched", model=behind_launcher), tiny)
         for name in ("watched", "tiny"):
             module_kube.wait_condition(name, "Ready", "True", 300)
         yield module_kube

@@ -4,7 +4,6 @@ The hub is the project's double of one, served from this machine; the engine is 
 """
 
 import hashlib
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -17,12 +16,7 @@ from .kube import Json, Kube, wait_for
 from .objects import documents, rag_service
 from .test_model import SAID, ask, model, model_pods
 
-pytestmark = [
-    pytest.mark.node,
-    pytest.mark.skipif(
-        "MODEL_E2E" not in os.environ, reason="not seen to pass on the node yet: try it with MODEL_E2E=1"
-    ),
-]
+pytestmark = pytest.mark.node
 
 TOKEN = "may-read"
 FILES = repository(weights=12 << 20)
