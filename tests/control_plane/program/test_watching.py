@@ -24,6 +24,7 @@ from rag_operator.settings import Settings
 from tests.cluster.fixtures import Cluster, new_namespace
 from tests.control_plane.reconcile.harness import Kube, NodeDouble, config_map, rag_service
 from tests.e2e.kube import wait_for
+from tests.golden.rendering import children
 
 from .conftest import OPERATOR_NAMESPACE, ROOT, Json, built
 from .process import Running, Start, free_port, login
@@ -125,15 +126,35 @@ def test_the_component_is_built_and_never_part_of_the_default(program_plane: Clu
     overlay = {"namespace": "monitored", "resources": [f"{relative}/manager"], "components": [f"{relative}/prometheus"]}
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
     objects = [o for o in yaml.safe_load_all(program_plane.kubectl("kustomize", str(tmp_path))) if o]
-    monitors = {o["kind"]: o for o in objects if o["apiVersion"].startswith("monitoring.coreos.com/")}
-    assert {"ServiceMonitor", "PrometheusRule"} == set(monitors)
-    assert {"monitored"} == {o["metadata"]["namespace"] for o in monitors.values()}
+    found = [o for o in objects if o["apiVersion"].startswith("monitoring.coreos.com/")]
+    monitors = {o["kind"]: o for o in found}
+    assert {"ServiceMonitor", "PodMonitor", "PrometheusRule"} == set(monitors)
+    assert {"monitored"} == {o["metadata"]["namespace"] for o in found}
+    for monitor in (o["spec"] for o in found if o["kind"] == "PodMonitor"):
+        pods = [pod for pod in pods_of_services() if wanted(monitor).items() <= pod["metadata"]["labels"].items()]
+        assert pods
+        for pod in pods:
+            ports = {port["name"] for container in pod["spec"]["containers"] for port in container["ports"]}
+            assert {endpoint["port"] for endpoint in monitor["podMetricsEndpoints"]} <= ports
     (service,) = [o for o in objects if o["kind"] == "Service"]
     spec = monitors["ServiceMonitor"]["spec"]
     assert spec["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     assert {endpoint["port"] for endpoint in spec["endpoints"]} <= {port["name"] for port in service["spec"]["ports"]}
     default = built(program_plane, "config/default") + built(program_plane, "config/namespaced")
     assert [] == [o for o in default if "monitoring" in o["apiVersion"]]
+
+
+def wanted(monitor: Json) -> dict[str, str]:
+    """The labels that a PodMonitor selects by."""
+    labels: dict[str, str] = monitor["selector"]["matchLabels"]
+    assert labels
+    return labels
+
+
+def pods_of_services() -> list[Json]:
+    """Pod templates of what the operator makes of two services, one of them with a model server."""
+    made = [child for case in ("minimal", "hosted") for child in children(case)]
+    return [child["spec"]["template"] for child in made if child["kind"] == "Deployment"]
 
 
 def test_a_live_service_renders_to_nothing_and_an_edit_to_what_it_moves(
