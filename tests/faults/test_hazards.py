@@ -136,7 +136,7 @@ def test_the_set_of_conditions_is_constant(stage: World) -> None:
     stage.kube.patch("RagService", service, {"spec": {"suspend": False}})
     stage.served([service], 1)
     told = [[condition["type"] for condition in status["conditions"]] for status in stage.proxy.statuses(service)]
-    assert len(told) > 5
+    assert len(told) >= 5  # one for each thing waited for
     assert [told[0]] * len(told) == told
     assert len(set(told[0])) == len(told[0]) >= 10
 
