@@ -20,6 +20,14 @@ CHILDREN = (
 )
 
 
+STRANGERS_CLAIM: Json = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "rare-model-cache"},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
+}
+
+
 def edit(kube: Kube, **spec: Json | bool) -> None:
     """Merge into the spec."""
     kube.patch("ragservice", "rare", {"spec": spec})
@@ -76,12 +84,17 @@ def test_a_budget_goes_with_the_second_replica(rare: Kube) -> None:
 
 
 def test_a_model_server_gets_a_volume_and_the_nodes_are_looked_at(rare: Kube) -> None:
-    """No node has what its pod asks for, so nothing of its images is ever pulled. What serves goes on serving."""
+    """The volume's name is taken at first. No node has what its pod asks for, so nothing of its images is ever pulled."""
     gpu = {"resourceName": "example.com/no-such-gpu"}
-    vllm = {"gpu": gpu, "source": {"image": {"reference": "registry.invalid/weights:1"}}}
+    rare.apply(STRANGERS_CLAIM)
+    nowhere = {"gpu": gpu, "nodeSelector": {"example.com/no-such": "node"}}
+    edit(rare, model={"runtime": "VLLM", "name": "made-up/tiny", "vllm": nowhere})
+    rare.wait_condition("rare", "ModelReady", "False", 60, reason="NameTaken")
+    rare.run("delete", "persistentvolumeclaim", "rare-model-cache")
+    vllm = {"gpu": gpu, "nodeSelector": None, "source": {"image": {"reference": "registry.invalid/weights:1"}}}
     edit(rare, model={"runtime": "VLLM", "name": "made-up/tiny", "vllm": vllm})
     rare.wait_condition("rare", "GpuSchedulable", "False", 60, reason="GpuNotOffered")
-    assert rare.get("persistentvolumeclaim", "rare-model-cache")
+    assert rare.list("persistentvolumeclaims", OURS)
     edit(rare, model={"runtime": "Extractive"})
     wait_for("no model server", lambda: not rare.list("deployments,pods", f"{OURS},{names.LABEL_MODEL}"), 60)
 
