@@ -203,6 +203,13 @@ def test_single_pods_can_be_evicted(stage: World, hazard: str) -> None:
     until(lambda: kube.list("PodDisruptionBudget", hazard))
 
 
+def would_be_stored(kube: Kube) -> Json:
+    """What the API server would make of a new RagService now."""
+    status, body = kube.send("POST", f"{kube.path('RagService')}?dryRun=All", rag_service("younger"))
+    assert status == 201, body
+    return body
+
+
 def test_a_new_default_moves_no_service_that_exists(stage: World, hazard: str, plane: PrivateControlPlane) -> None:
     """Defaults are stored with the object when it is created, so a release with other ones changes nothing that serves."""
     crd = "ragservices.ragserving.dev"
@@ -216,8 +223,9 @@ def test_a_new_default_moves_no_service_that_exists(stage: World, hazard: str, p
     patch = [{"op": "replace", "path": path + where, "value": value} for where, value in changes]
     plane.kubectl("patch", "crd", crd, "--type=json", "-p", json.dumps(patch))
     try:
+        until(lambda: would_be_stored(stage.kube)["spec"]["retrieval"]["topK"] == 7)  # the server takes a moment
         stage.create("younger")
-        until(lambda: stored(stage.kube, "RagService", "younger")["spec"]["retrieval"]["topK"] == 7)
+        assert stored(stage.kube, "RagService", "younger")["spec"]["retrieval"]["topK"] == 7
         stage.quiet()
         assert before == stored(stage.kube, "RagService", hazard)["spec"]
         assert [] == stage.proxy.sent(hazard)[writes:]
