@@ -13,6 +13,11 @@ import time
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
+PARTS = 4
+"""All pods together weigh as much on the processors as four processes of the machine: kubelet, containerd, etcd and API
+server run beside this cgroup, each with a weight of its own. With the usual weight of one, pods would starve as on no
+real node, and lose Leases and probes by it.
+"""
 
 
 def unified() -> bool:
@@ -29,6 +34,7 @@ def make(name: str) -> None:
         for folder in (ROOT, ROOT / name):
             with contextlib.suppress(OSError):  # a controller that the parent does not hand down
                 (folder / "cgroup.subtree_control").write_text(wanted)
+        _weigh(ROOT / name / "cpu.weight", 100)
         return
     for hierarchy in _hierarchies():
         folder = hierarchy / name
@@ -37,6 +43,12 @@ def make(name: str) -> None:
             for file in ("cpuset.cpus", "cpuset.mems"):
                 (folder / file).write_text((hierarchy / file).read_text())
             (folder / "cgroup.clone_children").write_text("1")
+        _weigh(folder / "cpu.shares", 1024)
+
+
+def _weigh(file: Path, usual: int) -> None:
+    if file.exists():
+        file.write_text(str(PARTS * usual))
 
 
 def processes(name: str) -> set[int]:

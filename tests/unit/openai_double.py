@@ -42,6 +42,8 @@ class ModelServer:
         self.base64 = True
         self.embedded: list[list[str]] = []
         self.embedding_status: list[int] = []
+        self.refused_text: str | None = None
+        """Requests with a text that holds this are answered with status 500."""
 
     def endpoint(self, model: str = "rag", key: str | None = None) -> Endpoint:
         """How a release names it."""
@@ -96,6 +98,8 @@ class ModelServer:
         self.embedded.append(body["input"])
         if self.embedding_status and (status := self.embedding_status.pop(0)) != 200:
             return web.json_response({"error": {"message": "not now"}}, status=status)
+        if self.refused_text and any(self.refused_text in text for text in body["input"]):
+            return web.json_response({"error": {"message": "not now"}}, status=500)
         rows = [
             {"object": "embedding", "index": n, "embedding": self._written(vector(text, self.dimension), body)}
             for n, text in enumerate(body["input"])
