@@ -11,7 +11,8 @@ from .content import (
     RetrievalSettings,
 )
 from .embedding import Distance, Embedding, EmbeddingProvider, ExternalEmbedding
-from .model import ExternalModel, Gpu, Model, ModelRuntime, RollOutWish, Vllm
+from .gpu import Gpu
+from .model import ExternalModel, Model, ModelRuntime
 from .ragrevision import Made, RagRevision, RagRevisionSpec, RevisionState
 from .ragservice import DeletionPolicy, ObjectMeta, RagService, RagServiceSpec
 from .reasons import REMEDIES, Reason
@@ -20,6 +21,7 @@ from .rollback import Rollback
 from .serving import Api, Auth, AuthMode, RequestLimits
 from .status import Condition, ConditionStatus, ConditionType, RagServiceStatus
 from .vector_store import External, Qdrant, Storage, VectorStore
+from .vllm import RollOutWish, Vllm
 
 __all__ = [
     "REMEDIES",

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from .base import Part, SecretKeyReference, cel, ruled
-from .model import ModelName, ModelRevision
+from .model_name import ModelName, ModelRevision
 from .vector_store import Url
 
 _NO_SERVER = "provider External needs the server: set embedding.external"
