@@ -26,6 +26,8 @@ from .measures import Figures, progress
 from .nodes import nodes
 from .stage import HOUR, ROOT, SPACE, USER, Calls, Operator, births, running
 
+ALONE = 20
+
 
 async def measure(plane: Cluster, folder: Path, objects: int, rest: float) -> None:
     """All figures, in the order in which they need each other."""
@@ -39,7 +41,7 @@ async def measure(plane: Cluster, folder: Path, objects: int, rest: float) -> No
             await measures.leading(operator)
             async with births(client) as seen:
                 run = await measures.converge(plane, client, operator, seen, objects)
-        rates = await bare_rates(plane, client)
+        rates, alone = await bare_rates(plane, client)
         figures.rate(run, objects, rates[True], rates[False])
         async with nodes(client):
             with running(Operator(plane, folder, "second", resync_seconds=str(max(10.0, rest * 0.8)))) as operator:
@@ -51,6 +53,7 @@ async def measure(plane: Cluster, folder: Path, objects: int, rest: float) -> No
                 progress(f"{rest:.0f} s of rest")
                 await measures.at_rest(plane, operator, figures, rest)
                 async with births(client) as seen:
+                    figures.alone(alone)
                     await measures.small(plane, client, seen, figures, run)
                     progress("100 at once")
                     await measures.batch(client, seen, figures, rates[True], run.children)
@@ -60,8 +63,9 @@ async def measure(plane: Cluster, folder: Path, objects: int, rest: float) -> No
     progress("done")
 
 
-async def bare_rates(plane: Cluster, client: Client) -> dict[bool, float]:
-    """Children per second that a client alone writes: by server-side apply (True), by create (False)."""
+async def bare_rates(plane: Cluster, client: Client) -> tuple[dict[bool, float], bare.Alone]:
+    """Children per second that a client alone writes: by server-side apply (True), by create (False); and what it takes for
+    the children of one service alone."""
     rates = dict[bool, float]()
     bodies = await bare.dump(client, "load", "bare")
     async with births(client):  # the same eyes are on both
@@ -74,7 +78,11 @@ async def bare_rates(plane: Cluster, client: Client) -> dict[bool, float]:
             progress("and removes them")
             await measures.remove(client, made.bodies)
     await measures.settled(plane)
-    return rates
+    progress("the children of one service, and one child, by a bare client")
+    alone = await bare.alone(client, bodies, ALONE)
+    await measures.remove(client, alone.bodies)
+    await measures.settled(plane)
+    return rates, alone
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ Names are replaced by others of the same length, so each object is as large as i
 
 import asyncio
 import time
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import orjson
@@ -56,6 +57,34 @@ class Written(NamedTuple):
 
     bodies: list[Json]
     rate: float
+
+
+class Alone(NamedTuple):
+    """What a client alone needs at least: seconds for all children of one service at once, and for one of them."""
+
+    service: list[float]
+    child: list[float]
+    bodies: list[Json]
+
+
+async def alone(client: Client, bodies: list[Json], services: int) -> Alone:
+    """The children of some services by server-side apply, one service after the other; then one child of each, changed."""
+    groups = {
+        key: list(group) for key, group in groupby(bodies, key=lambda body: body["metadata"]["name"].split("-")[0])
+    }
+    whole, single, made = [], [], list[Json]()
+    for name in list(groups)[:services]:
+        start = time.monotonic()
+        written = await write_back(client, groups[name], apply=True)
+        whole.append(time.monotonic() - start)
+        made += written.bodies
+        await asyncio.sleep(1)  # the controllers are done with it: the next one is alone
+        child = next(body for body in groups[name] if body["kind"] == "Service")
+        child["metadata"]["labels"]["bare"] = "changed"
+        start = time.monotonic()
+        await client.apply(child, field_manager="bare")
+        single.append(time.monotonic() - start)
+    return Alone(whole, single, made)
 
 
 async def write_back(client: Client, bodies: list[Json], *, apply: bool) -> Written:

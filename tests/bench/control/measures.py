@@ -20,6 +20,7 @@ from rag_operator.runtime.kinds import Kind
 
 from tests.cluster.fixtures import Cluster
 
+from .bare import Alone
 from .stage import SPACE, WRITES, Births, Calls, Operator, create_all, rag_service, running, writes
 
 Json = dict[str, Any]
@@ -75,6 +76,12 @@ class Figures:
         self.show("  writes per RagService, all counted", run.writes, "", run.children + 2)
         self.show("  reads per RagService", run.reads, "")
         self.show("  CPU per RagService", run.cpu * 1000, "ms")
+
+    def alone(self, seen: Alone) -> None:
+        """What the API server itself takes, beside which the next figures stand."""
+        self.show("bare client: all children of one service at once, p50", statistics.median(seen.service) * 1000, "ms")
+        self.show("bare client: one child applied, p50", statistics.median(seen.child) * 1000, "ms")
+        self.show("  p99", percentile(seen.child, 0.99) * 1000, "ms")
 
     def life(self, calls: Calls.Count, run: Run, objects: int) -> None:
         """What follows once pods run: index, first revision, release table, statuses, Events."""
