@@ -12,7 +12,10 @@ from tests.demo.place import Place
 from tests.demo.screen import Screen
 from tests.rights.recording import Recording
 
+from . import aftermath
 from .kube import Kube
+
+SEEN = pytest.StashKey[Kube]()
 
 
 def _kube(cluster: Cluster, namespace: str) -> Kube:
@@ -20,12 +23,22 @@ def _kube(cluster: Cluster, namespace: str) -> Kube:
 
 
 @pytest.fixture(scope="session")
-def operator(node_cluster: Cluster, recording: Recording) -> Kube:
+def operator(node_cluster: Cluster, recording: Recording, request: pytest.FixtureRequest) -> Kube:
     """The operator's namespace, with the operator running there from the released manifests and images of this tree."""
     place = Place("bench", os.environ)
     place.bench("images")
     install.deploy(place, place.kubectl(), Screen(sys.stderr), install.source_hash())
-    return _kube(node_cluster, install.OPERATOR_NAMESPACE)
+    kube = _kube(node_cluster, install.OPERATOR_NAMESPACE)
+    request.config.stash[SEEN] = kube
+    return kube
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """After failures: what the operator went through."""
+    if SEEN in config.stash and terminalreporter.stats.keys() & {"failed", "error"}:
+        terminalreporter.section("the operator and the machine")
+        for line in aftermath.lines(config.stash[SEEN]):
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture
