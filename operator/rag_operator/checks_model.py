@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rag_contract.release_table import Engine
 
 from .api import RagService
-from .api.engine import OLDEST_VERSION, engine_version
+from .api.engine import CODE_FLAGS, OLDEST_VERSION, abbreviated, engine_version, stands_for
 from .api.reasons import Reason
 from .errors import InvalidSpec
 from .releases import Plan
@@ -59,13 +59,29 @@ def engine_too_old(judged: Judged) -> None:
         )
 
 
+def argument_abbreviated(judged: Judged) -> None:
+    """vLLM's parser takes the beginning of a flag for the flag, which the rules of the schema cannot see."""
+    found = abbreviated(judged.engine.arguments)
+    if found is not None:
+        argument, flag = found
+        raise InvalidSpec(
+            Reason.InvalidEngineArgument,
+            f'"{argument}" of spec.model.vllm.args is short for {flag.name}, which {flag.instead}.',
+        )
+
+
 def remote_code_forbidden(judged: Judged) -> None:
     """Who runs the operator does not let code of models run."""
-    if judged.engine.trust_remote_code and not judged.settings.allow_remote_code:
+    if judged.settings.allow_remote_code:
+        return
+    engine = judged.engine
+    plugins = [argument for argument in engine.arguments if stands_for(argument) & CODE_FLAGS]
+    what = [*(["trustRemoteCode is true"] if engine.trust_remote_code else []), *(f"args has {p}" for p in plugins)]
+    if what:
         raise InvalidSpec(
             Reason.RemoteCodeForbidden,
-            "spec.model.vllm.trustRemoteCode is true, which the operator's setting RAG_OPERATOR_ALLOW_REMOTE_CODE forbids:"
-            " choose a model that needs no code of its own.",
+            f"spec.model.vllm.{what[0]}, which the operator's setting RAG_OPERATOR_ALLOW_REMOTE_CODE forbids: choose a model"
+            " that needs no code of its own.",
         )
 
 
@@ -100,7 +116,13 @@ def context_too_short(judged: Judged) -> None:
         )
 
 
-CHECKS: tuple[Check, ...] = (engine_too_old, remote_code_forbidden, runtime_class_forbidden, context_too_short)
+CHECKS: tuple[Check, ...] = (
+    engine_too_old,
+    argument_abbreviated,
+    remote_code_forbidden,
+    runtime_class_forbidden,
+    context_too_short,
+)
 
 
 def _dotted(version: tuple[int, int]) -> str:

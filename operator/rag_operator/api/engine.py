@@ -4,7 +4,7 @@ To extend it: a flag that a new field of the spec sets gets a line in OWNED, one
 REMOVED_FLAGS, which the launcher reads, too. KNOWN is the list of flags of the vLLM version that the tests recorded.
 
 OWNED and REMOVED --> rules of spec.model.vllm.args in the CRD (refused at `kubectl apply`)
-KNOWN             --> a word in the condition ModelReady about a flag that vLLM does not know; it is not refused
+KNOWN             --> a warning in the condition SpecValid about a flag that vLLM does not know; it is not refused
 """
 
 import re
@@ -69,6 +69,9 @@ OWNED: Final = (
     Flag(("help", "h", "version"), "ends the server at once: leave it out"),
 )
 
+CODE_FLAGS: Final = frozenset({"--tool-parser-plugin", "--reasoning-parser-plugin"})
+"""Each names a file of Python code that the engine runs, which may be one of the model's repository."""
+
 REMOVED: Final = tuple(
     Flag(flag.spellings, f"was removed in vLLM {flag.version}: {flag.instead}") for flag in REMOVED_FLAGS
 )
@@ -92,6 +95,25 @@ def unknown_flags(arguments: Iterable[str]) -> list[str]:
     """Flags among these arguments that the recorded version of vLLM does not know, as written, in order."""
     flags = [argument.partition("=")[0] for argument in arguments if re.match("^--[a-zA-Z]", argument)]
     return [flag for flag in flags if flag.partition(".")[0].replace("_", "-") not in KNOWN_FLAGS]
+
+
+def stands_for(argument: str) -> frozenset[str]:
+    """The known flags that vLLM's parser may take an argument for: its own, else all that it is the beginning of."""
+    if not argument.startswith("--"):
+        return frozenset()
+    written = re.split("[=. ]", argument, maxsplit=1)[0].replace("_", "-")
+    if written in KNOWN_FLAGS:
+        return frozenset({written})
+    return frozenset(flag for flag in KNOWN_FLAGS if flag.startswith(written))
+
+
+def abbreviated(arguments: Iterable[str]) -> tuple[str, Flag] | None:
+    """The first argument that is short for a flag of the operator's, with that flag. The rules look at whole names alone."""
+    owned = {_dashed(spelling): flag for flag in OWNED for spelling in flag.spellings}
+    for argument in arguments:
+        for meant in sorted(stands_for(argument) & owned.keys()):
+            return argument, owned[meant]
+    return None
 
 
 def engine_version(image: str) -> tuple[int, int] | None:

@@ -9,6 +9,7 @@ class Reason(StrEnum):
     # All is well, or on its way.
     AllChecksPassed = "AllChecksPassed"
     Valid = "Valid"
+    ValidWithWarnings = "ValidWithWarnings"
     ApiServing = "ApiServing"
     QdrantServing = "QdrantServing"
     VectorStoreServing = "VectorStoreServing"
@@ -145,6 +146,7 @@ _WAIT = "Nothing to do but wait; the message says for what."
 REMEDIES: dict[Reason, str] = {
     Reason.AllChecksPassed: _NOTHING,
     Reason.Valid: _NOTHING,
+    Reason.ValidWithWarnings: "Do what the message says; what is declared is carried out all the same.",
     Reason.ApiServing: _NOTHING,
     Reason.QdrantServing: _NOTHING,
     Reason.VectorStoreServing: _NOTHING,

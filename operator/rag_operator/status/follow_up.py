@@ -74,6 +74,9 @@ def transitions(before: Json, after: Json) -> Iterable[tuple[str, str, str]]:
         was = old.get(condition["type"], {})
         if (was.get("status"), was.get("reason")) == (condition["status"], condition["reason"]):
             continue
+        if condition["reason"] == Reason.ValidWithWarnings:
+            yield "Warning", condition["reason"], condition["message"]
+            continue
         if condition["type"] == "SpecValid" and condition["status"] == TRUE and was.get("status") != FALSE:
             continue  # that a spec is right is no news unless it was wrong
         if condition["status"] == TRUE:

@@ -5,21 +5,16 @@ External     not ours to look at: the API pods say whether they reach it
 VLLM         weights there? Deployment rolled out? and what do its pods, or the log of an engine that ended, say?
 """
 
-import re
-
 from rag_contract.release_table import ModelRelease
 
 from .. import names
 from ..api import Reason
-from ..api.engine import RECORDED_VERSION, unknown_flags
 from ..faults import Fault, controller_fault, held_fault
 from ..faults.engine import engine_fault
 from ..observed import Json, Pod
 from .facts import FALSE, TRUE, UNKNOWN, Facts, Verdict, fault_verdict, is_suspended, ratio
 from .model_fetch import model_fetched
 from .stack import deployment_settled
-
-_COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
 def model_ready(facts: Facts) -> Verdict:
@@ -60,7 +55,7 @@ def _serves(facts: Facts, model: ModelRelease) -> bool:
 
 def _hosted(facts: Facts, model: ModelRelease) -> Verdict:
     body = facts.observed.child("Deployment", names.model(facts.name, model.hash))
-    refused = facts.refusal(names.COMPONENT_MODEL)
+    refused = facts.refusal(names.COMPONENT_MODEL, names.COMPONENT_MODEL_CACHE)
     if refused is not None:
         return fault_verdict(refused)
     if body is None:
@@ -84,9 +79,7 @@ def _loaded(facts: Facts, model: ModelRelease, body: Json) -> Verdict:
     if said is not None:
         name = names.model(facts.name, model.hash)
         return Verdict(FALSE, Reason.ModelUnreachable, f"{said} The API pods must be able to reach Service {name}.")
-    hints = " ".join(_hints(model))
-    message = f'{ratio(body)} pods have loaded the model "{model.name}".'
-    return Verdict(TRUE, Reason.ModelServing, f"{message} {hints}".strip())
+    return Verdict(TRUE, Reason.ModelServing, f'{ratio(body)} pods have loaded the model "{model.name}".')
 
 
 def _fault(facts: Facts, body: Json, pods: list[Pod]) -> Fault | None:
@@ -110,15 +103,3 @@ def _started(pod: Pod) -> bool:
     """Its startup probe has succeeded: from then on a failing probe is a fault, before it is a model that loads."""
     statuses = (pod.raw.get("status") or {}).get("containerStatuses") or ()
     return any(container.get("started") for container in statuses)
-
-
-def _hints(model: ModelRelease) -> list[str]:
-    """What will do for now, but not for good."""
-    hints = []
-    unknown = unknown_flags(model.engine.arguments) if model.engine is not None else []
-    if unknown:
-        version = ".".join(map(str, RECORDED_VERSION))
-        hints.append(f"vLLM {version} does not know {', '.join(unknown)} of spec.model.vllm.args.")
-    if model.revision is None or not _COMMIT.match(model.revision):
-        hints.append("Its files may change under it: pin spec.model.revision to a commit (40 hex digits).")
-    return hints

@@ -5,12 +5,16 @@ from ..api import Reason
 from ..faults import Fault, claim_fault, controller_fault, growth_fault, held_fault
 from ..observed import Json
 from .facts import FALSE, KEY_REFUSED, TRUE, UNKNOWN, Facts, Verdict, fault_verdict, is_suspended, ratio
+from .spec_warnings import spec_warnings
 
 
 def spec_valid(facts: Facts) -> Verdict:
     """Can the declared be carried out?"""
     if facts.problem is not None:
         return Verdict(FALSE, Reason(facts.problem.reason), facts.problem.message)
+    warnings = spec_warnings(facts)
+    if warnings:
+        return Verdict(TRUE, Reason.ValidWithWarnings, f"The spec can be carried out. {' '.join(warnings)}")
     return Verdict(TRUE, Reason.Valid, "The spec can be carried out.")
 
 

@@ -45,6 +45,41 @@ def test_setting_forbids_code_of_models() -> None:
     assert problem({"trustRemoteCode": True}) is None
 
 
+@pytest.mark.parametrize(
+    "argument", ["--tool-parser-plugin=/var/lib/rag-model/x.py", "--reasoning_parser_pl", "--tool-parser-p"]
+)
+def test_setting_forbids_code_by_arguments_too(argument: str) -> None:
+    reason, message = told(problem({"args": [argument]}, allow_remote_code=False))
+
+    assert reason == Reason.RemoteCodeForbidden
+    assert f"args has {argument}" in message
+    assert problem({"args": [argument]}) is None
+
+
+@pytest.mark.parametrize(
+    ("argument", "meant", "way_out"),
+    [
+        ("--trust-rem", "--trust-remote-code", "spec.model.vllm.trustRemoteCode"),
+        ("--tensor_par=4", "--tensor-parallel-size", "spec.model.vllm.gpu.count"),
+        ("--served-model=other", "--served-model-name", "leave it out"),
+        ("--api-k secret", "--api-key", "leave it out"),
+    ],
+)
+def test_short_form_of_an_owned_flag_is_refused_as_the_flag(argument: str, meant: str, way_out: str) -> None:
+    reason, message = told(problem({"args": ["--seed=1", argument]}))
+
+    assert reason == Reason.InvalidEngineArgument
+    assert f'"{argument}" of spec.model.vllm.args is short for {meant}' in message
+    assert way_out in message
+
+
+@pytest.mark.parametrize(
+    "argument", ["--model-impl=vllm", "--trust-request-chat-template", "--hostile", "-O3", "64", "--seed=1"]
+)
+def test_a_flag_of_its_own_is_short_for_nothing(argument: str) -> None:
+    assert problem({"args": [argument]}) is None
+
+
 @pytest.mark.parametrize(("allowed", "way_out"), [("", "leave it out"), ("kata, nvidia", "choose one of kata, nvidia")])
 def test_runtime_classes_are_those_of_the_setting(allowed: str, way_out: str) -> None:
     reason, message = told(problem({"runtimeClassName": "runc"}, runtime_classes=allowed))

@@ -9,6 +9,7 @@ from rag_operator import names
 from rag_operator.api import Reason
 from rag_operator.faults.engine import ENGINE_REASONS
 from rag_operator.observed import ChildKey, PodAnswer, component_of
+from rag_operator.runtime.errors import ApiError
 
 from tests.unit.rag_operator.test_model_deployment import declared
 from tests.unit.rag_operator.world import NAME, World, report, running_pod, service
@@ -90,17 +91,48 @@ async def test_a_model_that_loads_serves_nobody_yet() -> None:
     assert world.reason()[0] == "False"
 
 
-async def test_unpinned_revision_and_unknown_flag_are_told_while_it_serves() -> None:
-    message = (await serving(declared({"args": ["--enable-metrics"]}))).condition("ModelReady")["message"]
+async def test_unpinned_revision_and_unknown_flag_are_warned_of_from_the_first_pass_on() -> None:
+    world = World(declared({"args": ["--enable-metrics"]}))
+    await world.run()
 
-    assert "does not know --enable-metrics" in message
+    assert world.reason("SpecValid") == ("True", "ValidWithWarnings")
+    message = world.condition("SpecValid")["message"]
+    assert "does not know --enable-metrics of spec.model.vllm.args" in message
     assert "pin spec.model.revision" in message
+    assert ("Warning", "ValidWithWarnings", message) in world.events
+    await world.run()
+    assert [] == [event for event in world.events[1:] if event[1] == "ValidWithWarnings"]
 
 
-async def test_pinned_model_with_known_flags_has_no_hints() -> None:
-    world = await serving(declared({"args": ["--max-num-seqs=8", "-O3"]}, revision="0" * 40))
+async def test_warnings_keep_no_service_from_being_ready() -> None:
+    assert ("True", "ValidWithWarnings") == (await serving(declared())).reason("SpecValid")
 
-    assert world.condition("ModelReady")["message"].endswith('loaded the model "Qwen/Qwen2.5-1.5B-Instruct".')
+
+@pytest.mark.parametrize(
+    ("vllm", "pinned"),
+    [
+        ({"args": ["--max-num-seqs=8", "-O3"]}, {"revision": "0" * 40}),
+        ({"source": {"persistentVolumeClaim": {"claimName": "models"}}}, {}),
+        ({"source": {"image": {"reference": "example.com/models/tiny:1"}}}, {}),
+    ],
+    ids=["pinned", "on a claim", "in an image"],
+)
+async def test_pinned_or_mounted_model_with_known_flags_has_no_warning(vllm: Json, pinned: Json) -> None:
+    world = World(declared(vllm, **pinned))
+    await world.run()
+
+    assert world.reason("SpecValid") == ("True", "Valid")
+
+
+async def test_a_refused_cache_is_told_also_where_the_weights_are_mounted() -> None:
+    image = {"source": {"image": {"reference": "example.com/models/tiny:1"}}, "cache": {"type": "Volume"}}
+    world = World(declared(image))
+    quota = ApiError(403, "Forbidden", 'claim "x" is forbidden: exceeded quota: disks, requested: storage=20Gi')
+    world.refuse = lambda verb, kind, name: quota if kind == "PersistentVolumeClaim" and "model" in name else None
+    await world.run()
+
+    assert world.reason("ModelReady") == ("False", "QuotaExceeded")
+    assert "exceeded quota: disks" in world.condition("ModelReady")["message"]
 
 
 async def test_the_launchers_word_is_told_while_it_loads_again() -> None:

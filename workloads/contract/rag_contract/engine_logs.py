@@ -162,6 +162,14 @@ SIGNATURES: Final = (
         "Check spec.model.name, revision and vllm.source; delete the cache's folder when a download was cut off.",
         "RuntimeError: Cannot find any model weights with `/var/cache/rag-model/weights/0123456789abcdef`",
     ),
+    Signature(
+        "LoadDeadlineExceeded",
+        r"configured by VLLM_ENGINE_READY_TIMEOUT_S",
+        "The engine did not load within its time.",
+        "Raise spec.model.vllm.loadDeadlineSeconds, or find in the log what takes so long.",
+        "TimeoutError: Timed out waiting for engine core processes to start. This is often caused by slow weight loading for"
+        " large models. Waited 1800s (configured by VLLM_ENGINE_READY_TIMEOUT_S).",
+    ),
     # Last: vLLM's configuration says in a sentence of pydantic's what it does not like, in its second line first of all.
     Signature(
         "InvalidEngineArgument",
