@@ -34,8 +34,9 @@ COPY requirements/indexer.lock requirements/
 RUN python3 -m venv --without-pip /opt/rag \
  && uv pip install --quiet --python /opt/rag --compile-bytecode --require-hashes -r requirements/indexer.lock
 COPY workloads/contract workloads/contract
+COPY workloads/jobs workloads/jobs
 COPY workloads/indexer workloads/indexer
-RUN PATH=/opt/rag/bin:$PATH uv pip install --quiet --python /opt/rag --compile-bytecode --no-deps --no-sources --no-build-isolation ./workloads/contract ./workloads/indexer
+RUN PATH=/opt/rag/bin:$PATH uv pip install --quiet --python /opt/rag --compile-bytecode --no-deps --no-sources --no-build-isolation ./workloads/contract ./workloads/jobs ./workloads/indexer
 
 # sync: the lock leaves out a dependency of the hub's library that is not used (requirements/overrides.in).
 FROM tools AS model-fetch-build
@@ -43,8 +44,9 @@ COPY requirements/model-fetch.lock requirements/
 RUN python3 -m venv --without-pip /opt/rag \
  && uv pip sync --quiet --python /opt/rag --compile-bytecode --require-hashes requirements/model-fetch.lock
 COPY workloads/contract workloads/contract
+COPY workloads/jobs workloads/jobs
 COPY workloads/model_fetch workloads/model_fetch
-RUN PATH=/opt/rag/bin:$PATH uv pip install --quiet --python /opt/rag --compile-bytecode --no-deps --no-sources --no-build-isolation ./workloads/contract ./workloads/model_fetch
+RUN PATH=/opt/rag/bin:$PATH uv pip install --quiet --python /opt/rag --compile-bytecode --no-deps --no-sources --no-build-isolation ./workloads/contract ./workloads/jobs ./workloads/model_fetch
 
 FROM ${PYTHON_IMAGE} AS runtime
 ENV PATH=/opt/rag/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

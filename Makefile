@@ -13,7 +13,7 @@ STAMP   := $(VENV)/.installed
 BENCH   := $(PYTHON) -m tests.cluster --cluster $(CLUSTER)
 IMAGES  ?=
 PYTEST  ?= $(BIN)/pytest
-PACKAGES := operator workloads/contract workloads/api workloads/indexer workloads/model_fetch workloads/model_server
+PACKAGES := operator workloads/contract workloads/jobs workloads/api workloads/indexer workloads/model_fetch workloads/model_server
 
 ##@ Start here
 .PHONY: demo test help

@@ -6,7 +6,7 @@ case "${UV:=uv}" in */*) UV=$(cd "$(dirname "$UV")" && pwd)/$(basename "$UV") ;;
 compile() { # output, inputs...
     out=$1; shift
     "$UV" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
-        --no-emit-package rag-contract --no-emit-package rag-api --no-emit-package rag-indexer --no-emit-package rag-model-fetch --no-emit-package rag-model-server --no-emit-package rag-operator \
+        --no-emit-package rag-contract --no-emit-package rag-jobs --no-emit-package rag-api --no-emit-package rag-indexer --no-emit-package rag-model-fetch --no-emit-package rag-model-server --no-emit-package rag-operator \
         --override requirements/overrides.in --no-emit-package hf-xet \
         --output-file "requirements/$out.lock" "$@"
     echo "requirements/$out.lock"

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {
     "rag_operator": "operator",
     "rag_contract": "workloads/contract",
+    "rag_jobs": "workloads/jobs",
     "rag_api": "workloads/api",
     "rag_indexer": "workloads/indexer",
     "rag_model_fetch": "workloads/model_fetch",

@@ -3,24 +3,20 @@
 import re
 from pathlib import Path
 
+import pytest
 from rag_operator.api import REMEDIES, Reason
 from rag_operator.errors import InvalidSpec, NotReady
 
 ROOT = Path(__file__).parents[3]
 WORKLOADS = ROOT / "workloads"
-INDEXER = WORKLOADS / "indexer" / "rag_indexer"
-FETCHER = WORKLOADS / "model_fetch" / "rag_model_fetch"
 SOURCES = [path for path in (ROOT / "operator" / "rag_operator").rglob("*.py") if path.name != "reasons.py"]
+PROGRAMS = {"indexer": "IndexFailure", "model_fetch": "FetchFailure", "jobs": "JobFailure"}
+"""Folder of each program that runs as a Job, and of what they share, to the class of its failures."""
 
 
-def failures_of_the_indexer() -> set[str]:
-    text = "\n".join(path.read_text(encoding="utf-8") for path in INDEXER.rglob("*.py"))
-    return set(re.findall(r"IndexFailure\(\s*\"([A-Za-z]+)\"", text))
-
-
-def failures_of_the_fetcher() -> set[str]:
-    text = "\n".join(path.read_text(encoding="utf-8") for path in FETCHER.rglob("*.py"))
-    return set(re.findall(r"FetchFailure\(\s*\"([A-Za-z]+)\"", text))
+def failures(program: str) -> set[str]:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (WORKLOADS / program).rglob("*.py"))
+    return set(re.findall(PROGRAMS[program] + r"\(\s*\"([A-Za-z]+)\"", text))
 
 
 def test_every_reason_has_a_remedy() -> None:
@@ -33,20 +29,15 @@ def test_reasons_are_single_words_as_kubernetes_wants_them() -> None:
     assert [reason for reason in Reason if reason.name != reason.value] == []
 
 
-def test_every_failure_of_the_indexer_is_on_the_list() -> None:
-    assert len(failures_of_the_indexer()) >= 8
-    assert failures_of_the_indexer() - {str(reason) for reason in Reason} == set()
-
-
-def test_every_failure_of_the_fetcher_is_on_the_list() -> None:
-    assert len(failures_of_the_fetcher()) >= 6
-    assert failures_of_the_fetcher() - {str(reason) for reason in Reason} == set()
+@pytest.mark.parametrize(("program", "least"), [("indexer", 8), ("model_fetch", 5), ("jobs", 3)])
+def test_every_failure_of_a_job_is_on_the_list(program: str, least: int) -> None:
+    assert len(failures(program)) >= least
+    assert failures(program) - {str(reason) for reason in Reason} == set()
 
 
 def test_no_reason_is_without_use() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
-    used = set(re.findall(r"Reason\.([A-Za-z]+)", text)) | failures_of_the_indexer()
-    used |= failures_of_the_fetcher()
+    used = set(re.findall(r"Reason\.([A-Za-z]+)", text)).union(*map(failures, PROGRAMS))
 
     assert {str(reason) for reason in Reason} - used == set()
 

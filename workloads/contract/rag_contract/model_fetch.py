@@ -6,6 +6,7 @@ from pydantic import Field
 
 from .base import Contract
 from .environment import TERMINATION_PATH, Environment
+from .jobs import JobResult
 from .model_cache import CACHE_PATH, DEFAULT_REVISION, Source, content_key
 
 FETCH_PORT = 8002
@@ -74,20 +75,15 @@ class FetchProgress(Contract):
         return self.bytes_done * 100 // self.bytes_total if self.bytes_total else 0
 
 
-class FetchResult(Contract):
-    """The fetch Job's termination message (at most 4,096 bytes).
+class FetchResult(JobResult):
+    """The fetch Job's termination message.
 
     `revision` is the commit that was downloaded, `size` the bytes of the weights, `downloaded` those that this run fetched.
-    `reason` is a PascalCase word for the status of the RagService when `outcome` is Failed; `message` holds the remedy.
     """
 
-    outcome: Literal["Succeeded", "Failed"]
     key: str
     repository: str
     revision: str = ""
     files: int = 0
     size: int = 0
     downloaded: int = 0
-    seconds: float = 0.0
-    reason: str = ""
-    message: str = ""

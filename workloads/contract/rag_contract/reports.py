@@ -4,6 +4,7 @@ from typing import Literal
 
 from .base import Contract
 from .identity import IndexIdentity
+from .jobs import JobResult
 
 
 class PromptReport(Contract):
@@ -68,46 +69,38 @@ class ReadyReport(Contract):
     checks: tuple[ReadyCheck, ...]
 
 
-class IndexResult(Contract):
-    """The index Job's termination message (at most 4,096 bytes).
+class IndexResult(JobResult):
+    """The index Job's termination message."""
 
-    `reason` is a PascalCase word for the status of the RagService when `outcome` is Failed; `message` holds the remedy.
-    """
-
-    outcome: Literal["Succeeded", "Failed"]
     version: str
     collection: str
     content_hash: str
     documents: int = 0
     chunks: int = 0
     skipped: int = 0
-    seconds: float = 0.0
     disk_bytes: int = 0
     """What the collection takes on disk, estimated; 0 when it was not asked for."""
     alias: str = ""
     """The collection that outside readers find, where this run was to see to that; else empty."""
-    reason: str = ""
-    message: str = ""
 
 
-class SweepResult(Contract):
-    """The sweep Job's termination message (at most 4,096 bytes).
+class SweepResult(JobResult):
+    """The sweep Job's termination message.
 
     `alias` is the collection that outside readers find, read back; `dropped` counts collections, `message` names some.
     """
 
-    outcome: Literal["Succeeded", "Failed"]
     alias: str = ""
     dropped: int = 0
-    seconds: float = 0.0
-    reason: str = ""
-    message: str = ""
+
+
+IndexStage = Literal["Waiting", "Loading", "Indexing", "Verifying", "Done", "Failed"]
 
 
 class IndexProgress(Contract):
     """Body of the indexer's `GET /progress` while it runs. Totals are 0 until they are known."""
 
-    stage: Literal["Waiting", "Loading", "Indexing", "Verifying", "Done", "Failed"]
+    stage: IndexStage
     documents_done: int = 0
     documents_total: int = 0
     chunks_done: int = 0

@@ -218,7 +218,7 @@ def succeeded(
         documents=documents,
         chunks=chunks,
         skipped=len(skipped),
-        seconds=round(progress.seconds(), 3),
+        seconds=progress.seconds(),
         message=f"skipped: {_named(skipped)}" if skipped else "",
     )
 

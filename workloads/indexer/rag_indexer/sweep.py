@@ -48,7 +48,7 @@ async def sweep(settings: SweepEnvironment, connection: Connection, progress: Pr
         outcome="Succeeded",
         alias=settings.target or await catalog.named(),
         dropped=len(dropped),
-        seconds=round(progress.seconds(), 3),
+        seconds=progress.seconds(),
         message=_words("dropped", dropped) + _words("left, as no indexer made it", strangers),
     )
 

@@ -7,12 +7,10 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
 import sys
 from collections.abc import Mapping
 
 from pydantic import ValidationError
-from rag_contract.environment import TERMINATION_PATH
 from rag_contract.model_fetch import (
     HUB_ENDPOINT_VARIABLE,
     HUB_TOKEN_VARIABLE,
@@ -20,65 +18,41 @@ from rag_contract.model_fetch import (
     FetchEnvironment,
     FetchResult,
 )
+from rag_jobs.ending import JobFailure, end, invalid_settings, outcome, termination_path
+from rag_jobs.logs import log_to_stderr
+from rag_jobs.progress import served
 
-from . import report
-from .errors import FetchFailure
 from .fetch import fetch
 from .hub import Hub
-from .progress import Progress, served
+from .progress import Progress
 from .s3 import Bucket
 from .sources import Source
-
-log = logging.getLogger("rag_model_fetch")
 
 
 def main(arguments: list[str], environment: Mapping[str, str]) -> int:
     """One run; returns the exit code."""
     _parser().parse_args(arguments)
-    report.log_to_stderr()
+    log_to_stderr("rag_model_fetch", libraries=logging.ERROR)  # their warnings quote signed addresses
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         settings = FetchEnvironment.from_env(environment)
     except ValidationError as error:
-        faults = "; ".join(f"{FetchEnvironment.prefix}{_name(e['loc'])}: {e['msg']}" for e in error.errors())
-        path = environment.get(f"{FetchEnvironment.prefix}TERMINATION_PATH", TERMINATION_PATH)
-        report.write(_failed(None, Progress(), FetchFailure("InvalidSettings", faults)), path)
-        return report.EXIT_FINAL
+        invalid, path = invalid_settings(FetchEnvironment, error), termination_path(FetchEnvironment, environment)
+        progress = Progress()
+        return end(invalid, progress, path, lambda failure: _failed(None, progress, failure))
     return asyncio.run(_run(settings, environment))
 
 
 async def _run(settings: FetchEnvironment, environment: Mapping[str, str]) -> int:
     progress = Progress()
     async with served(progress, settings.port):
-        result, code = await _outcome(settings, environment, progress)
-    report.write(result, settings.termination_path)
-    return code
+        ended = await outcome(_fetch(settings, environment, progress))
+    return end(ended, progress, settings.termination_path, lambda failure: _failed(settings, progress, failure))
 
 
-async def _outcome(
-    settings: FetchEnvironment, environment: Mapping[str, str], progress: Progress
-) -> tuple[FetchResult, int]:
-    """The result and exit code of a run, whichever way it ends."""
-
-    async def whole() -> FetchResult:
-        return await fetch(settings, _source(settings, environment), progress)
-
-    task = asyncio.ensure_future(whole())
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
-    try:
-        return await task, report.EXIT_OK
-    except FetchFailure as failure:
-        error = failure
-    except asyncio.CancelledError:
-        message = "The download was stopped from outside; the next one continues where it was."
-        error = FetchFailure("Interrupted", message, retryable=True)
-    except Exception:
-        # The last line of defence: a bug must end with a result too. The log has the details.
-        log.exception("unexpected error")
-        error = FetchFailure("InternalError", "An unexpected error; see the log of the fetch Job.", retryable=True)
-    progress.enter("Failed")
-    return _failed(settings, progress, error), report.EXIT_RETRY if error.retryable else report.EXIT_FINAL
+async def _fetch(settings: FetchEnvironment, environment: Mapping[str, str], progress: Progress) -> FetchResult:
+    """Inside the run, so that a source that cannot be made ends it with a result, too."""
+    return await fetch(settings, _source(settings, environment), progress)
 
 
 def _source(settings: FetchEnvironment, environment: Mapping[str, str]) -> Source:
@@ -99,23 +73,17 @@ def _source(settings: FetchEnvironment, environment: Mapping[str, str]) -> Sourc
     )
 
 
-def _failed(settings: FetchEnvironment | None, progress: Progress, error: FetchFailure) -> FetchResult:
+def _failed(settings: FetchEnvironment | None, progress: Progress, error: JobFailure) -> FetchResult:
     return FetchResult(
         outcome="Failed",
         key=settings.key if settings else "",
         repository=settings.repository if settings else "",
         revision=settings.revision if settings else "",
         size=progress.bytes_total,
-        seconds=round(progress.seconds(), 3),
+        seconds=progress.seconds(),
         reason=error.reason,
         message=error.message,
     )
-
-
-def _name(location: tuple[int | str, ...]) -> str:
-    """Settings are reported under their variable's name: camelCase back to capitals."""
-    name = ".".join(map(str, location))
-    return "".join(f"_{c}" if c.isupper() else c for c in name).upper()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -118,5 +118,5 @@ def _succeeded(settings: FetchEnvironment, progress: Progress, marker: DoneMarke
         files=len(marker.files),
         size=marker.size,
         downloaded=downloaded,
-        seconds=round(progress.seconds(), 3),
+        seconds=progress.seconds(),
     )

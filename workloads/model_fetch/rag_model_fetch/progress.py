@@ -1,43 +1,25 @@
-"""What the run is doing, over HTTP: `GET /progress` while it lasts."""
+"""What the run has fetched so far, and how fast."""
 
-import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
-from aiohttp import web
 from rag_contract.model_fetch import FetchProgress, Stage
-
-log = logging.getLogger("rag_model_fetch")
+from rag_jobs.progress import RunProgress
 
 WINDOW_SECONDS = 30.0
 
 
-class Progress:
-    """Mutable on purpose: one writer, the run; one reader, the server, in the same event loop."""
+class Progress(RunProgress[Stage]):
+    """Of one model's weights. Totals are 0 until they are known."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic = monotonic
-        self._started = monotonic()
+        super().__init__("Waiting", monotonic)
         self._samples: deque[tuple[float, int]] = deque()
-        self.stage: Stage = "Waiting"
         self.bytes_done = 0
         self.bytes_total = 0
         self.files_done = 0
         self.files_total = 0
-        self.port = 0
-        """Where it is served; 0 while it is not."""
-
-    def enter(self, stage: Stage) -> None:
-        """Begins a stage, with a log line."""
-        if stage != self.stage:
-            log.info("stage", extra={"from": self.stage, "to": stage, "seconds": round(self.seconds(), 3)})
-        self.stage = stage
-
-    def seconds(self) -> float:
-        """Since the start of the run."""
-        return self._monotonic() - self._started
 
     def measure(self, bytes_done: int, files_done: int) -> None:
         """What is there now. What was there before the first measurement is not counted as speed."""
@@ -55,7 +37,6 @@ class Progress:
         return max(0, int((after - before) / (now - then))) if now > then else 0
 
     def report(self) -> FetchProgress:
-        """As it is served."""
         rate = self.rate()
         left = -(-(self.bytes_total - self.bytes_done) // rate) if rate and self.bytes_total else None
         return FetchProgress(
@@ -66,29 +47,5 @@ class Progress:
             seconds_left=left,
             files_done=self.files_done,
             files_total=self.files_total,
-            elapsed_seconds=round(self.seconds(), 3),
+            elapsed_seconds=self.seconds(),
         )
-
-
-@asynccontextmanager
-async def served(progress: Progress, port: int) -> AsyncIterator[None]:
-    """Serves it on all interfaces; port 0 takes a free one. A port in use costs the progress, not the run."""
-
-    async def handle(_: web.Request) -> web.Response:
-        return web.Response(text=progress.report().to_json(), content_type="application/json")
-
-    app = web.Application()
-    app.router.add_get("/progress", handle)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, port=port)
-        try:
-            await site.start()
-            progress.port = int(min(runner.addresses, key=len)[1])  # IPv4's, where port 0 gave each family its own
-            log.info("progress is served", extra={"port": progress.port})
-        except OSError as error:
-            log.warning("progress is not served", extra={"port": port, "reason": error.strerror})
-        yield
-    finally:
-        await runner.cleanup()

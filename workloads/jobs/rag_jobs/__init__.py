@@ -1,0 +1,1 @@
+"""What the programs that run as Jobs share: how they end, what they log, and what they tell while they run."""
