@@ -14,6 +14,9 @@ from ..api import RagServiceSpec
 
 LENGTH = 16
 """Hex digits of a content hash (64 bits). Names carry the first eight."""
+CHUNKING = frozenset({"strategy", "max_characters", "overlap_characters"})
+"""Are always in the hash of an index. What the spec gets later is in it only where it is set apart from its default: else each
+index would be another one on the day of an upgrade, under a version that is taken."""
 
 
 def digest(value: Any) -> str:
@@ -44,10 +47,13 @@ def index_identity(spec: RagServiceSpec) -> IndexIdentity:
 def index_hash(spec: RagServiceSpec, identity: IndexIdentity, documents_hash: str) -> str:
     """An index is its name, its source, how it is cut and encoded, and the documents themselves where we can read them.
 
-    `documents_hash` is empty for volumes: their content is named by `index.version` alone.
+    `documents_hash` is empty for volumes: their content is named by `index.version` alone. For a build by schedule it is the moment
+    that it was asked for.
     """
     source = spec.index.documents.model_dump(mode="json", by_alias=True, exclude_none=True)
-    chunking = spec.index.chunking.model_dump(mode="json", by_alias=True)
+    cut = spec.index.chunking
+    chunking = cut.model_dump(mode="json", by_alias=True, include=set(CHUNKING))
+    chunking |= cut.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return digest(
         {
             "version": spec.index.version,

@@ -56,10 +56,14 @@ def build_all(svc: RagService, observed: Observed, plan: Plan, settings: Setting
 
 
 def _api(svc: RagService, observed: Observed, plan: Plan, settings: Settings, stamp: str) -> tuple[Json, Json]:
-    """Settings and Deployment of the API, both as they were rendered until an edit or a release."""
+    """Settings and Deployment of the API, both as they were rendered until an edit or a release.
+
+    What is rendered now takes the default image of now: the image of an earlier operator may not know today's settings.
+    """
     live = observed.child("Deployment", names.api(svc.metadata.name))
     image, keys = plan.api_image(settings.api_image), api.Keys(stamp, model_keys.references(svc, plan))
-    fresh, subject = api.deployment(svc, image, keys), api.subject(svc, image, keys)
+    fresh = api.deployment(svc, plan.image or settings.api_image, keys)
+    subject = api.subject(svc, image, keys)
     made = kept.keep_good(fresh, live, subject, settings, renew=plan.releases)
     name, current = api.settings_in(made), api.settings_map(svc)
     if name == current["metadata"]["name"]:
@@ -72,12 +76,11 @@ def _api(svc: RagService, observed: Observed, plan: Plan, settings: Settings, st
 
 def outdated(svc: RagService, observed: Observed, plan: Plan, settings: Settings) -> tuple[str, ...]:
     """Components that run as another build of the operator rendered them, and would be rendered otherwise now."""
-    stamp, default = key_stamp(svc, observed), settings.api_image
+    stamp = key_stamp(svc, observed)
     keys = api.Keys(stamp, model_keys.references(svc, plan))
     answering = observed.child("Deployment", names.api(svc.metadata.name))
-    fresh = partial(api.deployment, svc, plan.image or default, keys)
-    older = answering is not None and plan.api_image(default) != (plan.image or default)
-    found = [names.COMPONENT_API] if older or kept.is_outdated(fresh, answering, settings) else []
+    fresh = partial(api.deployment, svc, plan.image or settings.api_image, keys)
+    found = [names.COMPONENT_API] if kept.is_outdated(fresh, answering, settings) else []
     spec, live = svc.spec.vector_store.qdrant, observed.child("StatefulSet", names.qdrant(svc.metadata.name))
     if spec is not None:
         store = partial(qdrant.statefulset, svc, spec, settings, live, stamp)
@@ -156,7 +159,10 @@ def build_released(svc: RagService, observed: Observed, plan: Plan, settings: Se
 
 def _made(plan: Plan, settings: Settings) -> Made:
     return Made(
-        image=plan.api_image(settings.api_image), image_declared=plan.image is not None, render_version=PACKAGE_VERSION
+        image=plan.api_image(settings.api_image),
+        image_declared=plan.image is not None,
+        render_version=PACKAGE_VERSION,
+        index_slot=plan.index_slot or None,
     )
 
 

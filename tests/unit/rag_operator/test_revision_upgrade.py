@@ -68,6 +68,19 @@ async def test_other_default_images_restart_nothing_and_release_nothing() -> Non
     assert world.writes == []
 
 
+async def test_a_template_that_is_rendered_anew_takes_the_image_that_knows_its_settings() -> None:
+    world = await with_two_prompts()
+    another_operator(world)
+    await world.run()
+    assert template(world, API)["spec"]["containers"][0]["image"] == "api:1"
+
+    world.edit(api={"limits": {"maxConcurrentRequests": 8}})
+    await settle(world)
+    assert template(world, API)["spec"]["containers"][0]["image"] == "api:new"
+    assert world.body["status"]["release"]["outdated"] == ["qdrant"]
+    assert [revision.number for revision in world.table.revisions] == [2]
+
+
 async def test_an_image_that_the_user_names_is_never_outdated() -> None:
     world = World()
     world.edit(api={"image": "mine:1"}, vectorStore={"qdrant": {"image": "mine:2"}})

@@ -1,6 +1,9 @@
 """The release table: what the API pods serve. One JSON file in the ConfigMap `<service>-releases`.
 
 The operator writes it whole; an API pod validates it whole and swaps it in atomically, or keeps the last good one.
+
+API pods go on running after an upgrade of the operator, and refuse a table that says what they do not know. So a field that is
+added has the default None, which means "as before" and is not written.
 """
 
 import hashlib
@@ -154,6 +157,10 @@ class ReleaseTable(Contract):
         if len({r.number for r in self.revisions}) != len(self.revisions):
             raise ValueError("a revision number appears twice")
         return self
+
+    def to_json(self) -> str:
+        """Canonical JSON without what is None: programs that know less fields read it too, and hash it alike."""
+        return self.model_dump_json(by_alias=True, exclude_none=True)
 
     def table_hash(self) -> str:
         """16 hex digits over the canonical JSON: the operator compares it with what a pod reports."""
