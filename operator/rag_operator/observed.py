@@ -82,7 +82,8 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class PodAnswer:
-    """What an API pod said. `models` is None when it could not be asked, with the `error`; `checks` are the failing ones."""
+    """What an API pod said. `models` is None when it could not be asked, with the `error`; `checks` are the failing ones, and
+    of a pod that is asked closely those that hold with a word."""
 
     models: ModelsCurrent | None = None
     checks: tuple[ReadyCheck, ...] = ()

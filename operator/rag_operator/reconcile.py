@@ -13,6 +13,7 @@ from itertools import filterfalse
 from typing import NamedTuple, Protocol, TypeVar, cast
 
 from rag_contract.model_fetch import FetchProgress
+from rag_contract.release_table import ReleaseTable
 
 from . import names, resources, status
 from .api import RagService
@@ -20,6 +21,7 @@ from .checks import first_problem
 from .checks_model import model_problem
 from .observed import Json, Observed, Pod, PodAnswer, Refusal, Unreadable, component_of, key_of
 from .releases import Plan, make_plan, rebuilt_otherwise
+from .releases.model import has_stand_in
 from .resources.retention import Age, due_again
 from .runtime.errors import ApiError, fault_id
 from .settings import Settings
@@ -58,8 +60,9 @@ class Cluster(Protocol):
     def forget_secret(self, service_uid: str, name: str) -> None:
         """A pod says that the Secret is missing: the next pass makes it again."""
 
-    async def ask(self, pods: Sequence[Pod], table_hash: str) -> Mapping[str, PodAnswer]:
-        """What each API pod says it serves, by pod name; answers that agree with the table are remembered."""
+    async def ask(self, pods: Sequence[Pod], table_hash: str, *, closely: bool) -> Mapping[str, PodAnswer]:
+        """What each API pod says it serves, by pod name; answers that agree with the table are remembered. `closely`: for half a
+        minute, with what ready pods say of themselves."""
 
     async def fetching(self, pods: Sequence[Pod]) -> Mapping[str, FetchProgress]:
         """How far each pod that downloads weights is, by pod name; those that do not answer are left out."""
@@ -105,7 +108,7 @@ async def reconcile(key: Key, cluster: Cluster, settings: Settings, clock: Clock
     else:
         observed, built, refusals = await _apply_all(observed, plan, cluster, settings)
     stored = not any(refusal.component in TABLE for refusal in refusals)
-    answers = await _ask(observed, plan.table.table_hash(), cluster, now if stored else None)
+    answers = await _ask(observed, plan.table, cluster, now if stored else None)
     lost = status.missing_collection(answers) and rebuilt_otherwise(observed, plan.index, plan.verified) is None
     age = Age(now, lost)
     if problem is None:
@@ -254,13 +257,17 @@ def _refusal(desired: Json, component: str, error: ApiError) -> Refusal:
     return Refusal(key_of(desired), component, error.status, error.reason, error.message)
 
 
-async def _ask(observed: Observed, table: str, cluster: Cluster, now: datetime | None) -> Mapping[str, PodAnswer]:
+async def _ask(
+    observed: Observed, table: ReleaseTable, cluster: Cluster, now: datetime | None
+) -> Mapping[str, PodAnswer]:
     """What each API pod serves. One that holds another table, or no keys, is told to look at once: it does not wait for another
     pod that does not answer. None is told without the time (`now`), which is while the table is not stored."""
 
+    wanted, closely = table.table_hash(), has_stand_in(table)
+
     async def one(pod: Pod) -> Mapping[str, PodAnswer]:
-        answers = await cluster.ask([pod], table)
-        mark = status.touch_mark(pod, answers.get(pod.name), table, now) if now is not None else None
+        answers = await cluster.ask([pod], wanted, closely=closely)
+        mark = status.touch_mark(pod, answers.get(pod.name), wanted, now) if now is not None else None
         if mark is not None:
             await cluster.touch(pod, mark)
         return answers

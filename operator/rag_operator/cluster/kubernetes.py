@@ -147,9 +147,9 @@ class KubernetesCluster:
 
     # -- pods ----------------------------------------------------------------------------------------------------------
 
-    async def ask(self, pods: Sequence[Pod], table_hash: str) -> Mapping[str, PodAnswer]:
+    async def ask(self, pods: Sequence[Pod], table_hash: str, *, closely: bool) -> Mapping[str, PodAnswer]:
         """What each running API pod says it serves."""
-        return await self._door.ask(pods, table_hash)
+        return await self._door.ask(pods, table_hash, closely=closely)
 
     async def fetching(self, pods: Sequence[Pod]) -> Mapping[str, FetchProgress]:
         """How far each running pod that downloads weights is."""

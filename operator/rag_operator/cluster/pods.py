@@ -4,7 +4,8 @@
     proxy    .../pods/http:<pod>:<port>/proxy  the operator runs far from the pods (`make run`); needs the right pods/proxy
 
 An answer that agrees with the release table is remembered until the container, its readiness or the table changes, or until
-it is older than the resync: so a settled service is not asked.
+it is older than the resync: so a settled service is not asked. Where a fallback may answer for the model, which keeps pods ready,
+they are asked closely: what their readiness says, too, and again after half a minute.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from ..runtime.errors import ApiError, RuntimeFault
 
 TIMEOUT_SECONDS = 2.0
 AT_ONCE = 8
+CLOSE_SECONDS = 30.0
 MAX_REMEMBERED = 16384
 MAX_BYTES = 1 << 20
 PORTS = {
@@ -85,34 +87,37 @@ class PodDoor:
     )
     asked: int = 0
 
-    async def ask(self, pods: Sequence[Pod], table_hash: str) -> Mapping[str, PodAnswer]:
+    async def ask(self, pods: Sequence[Pod], table_hash: str, *, closely: bool = False) -> Mapping[str, PodAnswer]:
         """Answers by pod name, of the pods whose container runs."""
         running = [pod for pod in pods if pod.running and pod.ip]
         limit = asyncio.Semaphore(AT_ONCE)
 
         async def one(pod: Pod) -> PodAnswer:
             async with limit:
-                return await self._answer(pod, table_hash)
+                return await self._answer(pod, table_hash, closely=closely)
 
         answers = await asyncio.gather(*(one(pod) for pod in running))
         return {pod.name: answer for pod, answer in zip(running, answers, strict=True)}
 
-    async def _answer(self, pod: Pod, table_hash: str) -> PodAnswer:
+    async def _answer(self, pod: Pod, table_hash: str, *, closely: bool) -> PodAnswer:
         state = (pod.incarnation, table_hash)
         known = self._memory.get(pod.uid)
         if pod.ready and known is not None and known[0] == state and known[1] > self.monotonic():
             return known[2]
         self._memory.drop(pod.uid)
         self.asked += 1
-        answer = await self._really_ask(pod)
+        answer = await self._really_ask(pod, closely=closely)
         if pod.ready and answer.models is not None and answer.models.table_hash == table_hash:
-            self._memory.set(pod.uid, (state, self.monotonic() + self.remember_seconds, answer))
+            seconds = min(self.remember_seconds, CLOSE_SECONDS) if closely else self.remember_seconds
+            self._memory.set(pod.uid, (state, self.monotonic() + seconds, answer))
         return answer
 
-    async def _really_ask(self, pod: Pod) -> PodAnswer:
+    async def _really_ask(self, pod: Pod, *, closely: bool) -> PodAnswer:
         try:
             # At the same time: a pod whose store does not answer takes its time for the second, and a pass waits for both.
-            told, checks = await asyncio.gather(self.fetch(pod, "/models/current"), self._failing(pod))
+            told, checks = await asyncio.gather(
+                self.fetch(pod, "/models/current"), self._checks(pod) if closely or not pod.ready else _none()
+            )
             models = ModelsCurrent.model_validate_json(told)
         except ValidationError:
             return PodAnswer(error="its answer is not one of this operator's API; is spec.api.image right?")
@@ -120,8 +125,12 @@ class PodDoor:
             return PodAnswer(error=type(error).__name__)
         return PodAnswer(models=models, checks=checks)
 
-    async def _failing(self, pod: Pod) -> tuple[ReadyCheck, ...]:
-        return () if pod.ready else parse_checks(await self.fetch(pod, "/ready"))
+    async def _checks(self, pod: Pod) -> tuple[ReadyCheck, ...]:
+        return parse_checks(await self.fetch(pod, "/ready"))
+
+
+async def _none() -> tuple[ReadyCheck, ...]:
+    return ()
 
 
 async def ask_progress(fetch: Fetch, pods: Sequence[Pod]) -> Mapping[str, FetchProgress]:
@@ -139,9 +148,10 @@ async def ask_progress(fetch: Fetch, pods: Sequence[Pod]) -> Mapping[str, FetchP
 
 
 def parse_checks(body: bytes) -> tuple[ReadyCheck, ...]:
-    """The failing checks of `GET /ready`; they lie under `checks` in the report as in the error body."""
+    """What `GET /ready` has to say: failing checks, and those that hold with a word. They lie under `checks` in the report as in
+    the error body."""
     try:
         checks = orjson.loads(body)["checks"]
-        return tuple(check for check in map(ReadyCheck.model_validate, checks) if not check.ok)
+        return tuple(check for check in map(ReadyCheck.model_validate, checks) if check.message or not check.ok)
     except (ValueError, KeyError, TypeError):
         return ()

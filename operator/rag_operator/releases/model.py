@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from rag_contract.release_table import Endpoint, Engine, Fallback, ModelRelease, Policy, Prices, Revision
+from rag_contract.release_table import Endpoint, Engine, Fallback, ModelRelease, Policy, Prices, ReleaseTable, Revision
 
 from .. import names
 from ..api import ExternalModel, Model, ModelRuntime, RagService, RagServiceSpec, Vllm
@@ -111,6 +111,12 @@ def wanted_policy(spec: RagServiceSpec) -> Policy:
         if prices is not None
         else None,
     )
+
+
+def has_stand_in(table: ReleaseTable) -> bool:
+    """Whether something answers when a served model does not: then the API pods stay ready without it."""
+    armed = table.policy.model_enabled and bool(table.policy.fallbacks)
+    return armed and any(revision.model.endpoints for revision in table.revisions)
 
 
 def hosted_models(wanted: ModelRelease, revisions: Iterable[Revision]) -> tuple[ModelRelease, ...]:

@@ -78,6 +78,16 @@ class Facts:
                     return f"Pod {name}: {item.message}"
         return None
 
+    def noted(self, check: str) -> str | None:
+        """What a pod with the wanted table says about a readiness check that holds; None when none has a word on it."""
+        table = self.plan.table.table_hash()
+        for name in sorted(self.answers):
+            models = self.answers[name].models
+            for item in self.answers[name].checks if models is not None and models.table_hash == table else ():
+                if item.name == check and item.ok and item.message:
+                    return f"Pod {name}: {item.message}"
+        return None
+
 
 # Reasons of work under way: they are shown only when nothing is wrong.
 UNDER_WAY = frozenset(

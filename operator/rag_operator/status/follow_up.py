@@ -7,6 +7,7 @@ from .. import names
 from ..api import Reason
 from ..faults import first_fault, ripe_in
 from ..observed import Json, Observed, Pod, PodAnswer, condition_of
+from ..releases.model import has_stand_in
 from .facts import FALSE, KEY_REFUSED, TRUE, UNDER_WAY, Facts
 from .gpu import roll_out_event
 from .moves import move
@@ -95,6 +96,8 @@ QUIET = frozenset({Reason.Suspended, Reason.NotSuspended, Reason.Settled})
 
 
 SOON, QUICK, SLOW = 0.2, 15.0, 300.0
+STAND_IN_SECONDS = 60.0
+"""Between two looks where something may answer for a model that does not: the pods stay ready, so no event tells."""
 FETCHING_SECONDS = 4.0
 """Between two questions to a pod that downloads: its progress is at most five seconds old."""
 
@@ -104,6 +107,13 @@ def look_again(facts: Facts, verdict: str) -> float | None:
 
     What is not watched (quotas, answers of pods) is asked again, quickly at first, then more slowly.
     """
+    again = _due(facts, verdict)
+    if facts.suspended or not has_stand_in(facts.plan.table):
+        return again
+    return STAND_IN_SECONDS if again is None else min(again, STAND_IN_SECONDS)
+
+
+def _due(facts: Facts, verdict: str) -> float | None:
     if verdict == TRUE and _one_too_many(facts):
         return SOON
     if verdict == TRUE or facts.suspended:

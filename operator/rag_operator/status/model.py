@@ -1,7 +1,7 @@
 """Condition ModelReady: does something turn sources into answers, and if not, what keeps it from it?
 
 Extractive   part of the API: always
-External     not ours to look at: the API pods say whether they reach it
+External     not ours to look at: the API pods say whether they reach it, also when something answers in its place
 VLLM         weights there? Deployment rolled out? and what do its pods, or the log of an engine that ended, say?
 """
 
@@ -32,7 +32,7 @@ def model_ready(facts: Facts) -> Verdict:
 
 def _external(facts: Facts, model: ModelRelease) -> Verdict:
     """Only pods that serve this very model can tell."""
-    said = facts.failing("model")
+    said = facts.failing("model") or _stood_in(facts, model)
     if said is not None:
         return Verdict(
             FALSE, Reason.ModelUnreachable, f"{said} Correct spec.model.external, or let the API pods reach it."
@@ -41,6 +41,11 @@ def _external(facts: Facts, model: ModelRelease) -> Verdict:
     if _serves(facts, model):
         return Verdict(TRUE, Reason.ExternalServing, f'The API pods ask "{model.name}" at {where}.')
     return Verdict(UNKNOWN, Reason.WaitingForApi, f"No API pod could be asked about the model at {where} yet.")
+
+
+def _stood_in(facts: Facts, model: ModelRelease) -> str | None:
+    """A fallback answers for the model: questions are answered, and the model is not what is declared."""
+    return facts.noted("model") if _serves(facts, model) else None
 
 
 def _serves(facts: Facts, model: ModelRelease) -> bool:
@@ -75,7 +80,7 @@ def _loading(facts: Facts, model: ModelRelease, body: Json) -> Verdict:
 
 
 def _loaded(facts: Facts, model: ModelRelease, body: Json) -> Verdict:
-    said = facts.failing("model") if _serves(facts, model) else None
+    said = (facts.failing("model") if _serves(facts, model) else None) or _stood_in(facts, model)
     if said is not None:
         name = names.model(facts.name, model.hash)
         return Verdict(FALSE, Reason.ModelUnreachable, f"{said} The API pods must be able to reach Service {name}.")

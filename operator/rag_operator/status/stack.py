@@ -74,7 +74,7 @@ def _external_store(facts: Facts) -> Verdict:
         return Verdict(
             FALSE, Reason.VectorStoreUnauthorized, f"{refused} Correct the Secret that apiKeySecretRef names."
         )
-    if any(answer.models is not None and not answer.checks for answer in facts.answers.values()):
+    if any(answer.models is not None and all(c.ok for c in answer.checks) for answer in facts.answers.values()):
         return Verdict(TRUE, Reason.VectorStoreServing, "The API pods reach the external vector store.")
     return Verdict(UNKNOWN, Reason.WaitingForApi, "No API pod could be asked about the external vector store yet.")
 

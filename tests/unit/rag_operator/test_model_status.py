@@ -208,6 +208,38 @@ async def test_external_model_has_no_server_of_ours_and_is_as_the_api_pods_say()
     assert "refuses the key" in world.condition("ModelReady")["message"]
 
 
+async def test_external_model_that_a_fallback_stands_in_for_is_not_ready_although_questions_are_answered() -> None:
+    world = await serving(
+        service(model={"runtime": "External", "external": EXTERNAL, "fallback": [{"extractive": {}}]})
+    )
+    again = await world.run()
+    assert again is not None, "no event tells that the server has gone"
+    assert again <= 60
+
+    word = "The model server did not answer within 1.2 s. A fallback answers."
+    world.pods_report(checks=(ReadyCheck(name="model", ok=True, message=word),))
+    await world.run()
+    assert world.reason("ModelReady") == ("False", "ModelUnreachable")
+    assert word in world.condition("ModelReady")["message"]
+    assert world.reason("Degraded") == ("True", "ModelUnreachable")
+    assert world.condition("Degraded")["message"].endswith("Revision 1 goes on serving.")
+
+    world.pods_report()
+    await world.run()
+    assert world.reason() == ("True", "AllChecksPassed")
+
+
+async def test_a_word_about_a_former_table_is_none_about_this_model() -> None:
+    world = await serving(declared(fallback=[{"extractive": {}}]))
+    world.pods_report(checks=(ReadyCheck(name="model", ok=True, message="The model is switched off."),))
+    await world.run()
+    assert world.reason("ModelReady") == ("False", "ModelUnreachable")
+
+    world.edit(model={"fallback": []})
+    await world.run()
+    assert world.reason("ModelReady") == ("True", "ModelServing")
+
+
 async def test_external_model_is_unknown_until_a_pod_serves_it() -> None:
     world = World(service(model={"runtime": "External", "external": EXTERNAL}))
     await world.run()

@@ -23,13 +23,14 @@ class Pods:
     def __init__(self) -> None:
         self.time = 0.0
         self.asked: list[tuple[str, str]] = []
+        self.ready = NOT_READY
         self.current: bytes | Exception = report(TABLE).to_json().encode()
         self.door = PodDoor(self.fetch, lambda: self.time, remember_seconds=600)
 
     async def fetch(self, pod: Pod, path: str) -> bytes:
         self.asked.append((pod.name, path))
         if path == "/ready":
-            return NOT_READY
+            return self.ready
         if isinstance(self.current, Exception):
             raise self.current
         return self.current
@@ -57,6 +58,17 @@ async def test_answer_is_asked_anew_after_restart_other_table_or_resync() -> Non
     pods.time = 601
     await pods.door.ask([pod()], TABLE.table_hash())
     assert len(pods.asked) == 5
+
+
+async def test_ready_pod_that_is_asked_closely_says_what_stands_in_and_is_soon_asked_again() -> None:
+    pods = Pods()
+    pods.ready = (
+        b'{"checks":[{"name":"vector_store","ok":true},{"name":"model","ok":true,"message":"A fallback answers."}]}'
+    )
+    for pods.time in (0, 20, 40):
+        answers = await pods.door.ask([pod()], TABLE.table_hash(), closely=True)
+    assert [(check.name, check.ok) for check in answers["p"].checks] == [("model", True)]
+    assert [path for _, path in pods.asked] == ["/models/current", "/ready"] * 2
 
 
 async def test_pod_that_is_no_longer_ready_is_asked_although_it_agreed() -> None:

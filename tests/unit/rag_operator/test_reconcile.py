@@ -117,10 +117,10 @@ class SilentPodWorld(World):
         self.patience = asyncio.Event()
         self.patience.set()
 
-    async def ask(self, pods: Sequence[Pod], table_hash: str) -> Mapping[str, PodAnswer]:
+    async def ask(self, pods: Sequence[Pod], table_hash: str, *, closely: bool) -> Mapping[str, PodAnswer]:
         if self.silent in {pod.name for pod in pods}:
             await self.patience.wait()
-        return await super().ask(pods, table_hash)
+        return await super().ask(pods, table_hash, closely=closely)
 
 
 async def test_a_pod_that_does_not_answer_does_not_delay_the_others() -> None:

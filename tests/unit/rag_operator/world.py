@@ -183,7 +183,7 @@ class World:
         self._made.clear()
         self.missing.clear()
 
-    async def ask(self, pods: Sequence[Pod], table_hash: str) -> Mapping[str, PodAnswer]:
+    async def ask(self, pods: Sequence[Pod], table_hash: str, *, closely: bool) -> Mapping[str, PodAnswer]:
         return {pod.name: self.answers.get(pod.name, PodAnswer(error="no answer")) for pod in pods if pod.running}
 
     async def fetching(self, pods: Sequence[Pod]) -> Mapping[str, FetchProgress]:
