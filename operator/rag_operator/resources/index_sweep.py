@@ -25,7 +25,7 @@ from ..releases import Plan
 from ..releases.identity import digest
 from ..releases.sweep import Sweep, asked, made_at, newest_sweep, sweeps, variables, wanted_sweep
 from ..settings import Settings
-from . import pod, store
+from . import batch, pod, store
 
 Json = dict[str, Any]
 
@@ -43,7 +43,7 @@ def jobs(svc: RagService, observed: Observed, plan: Plan, settings: Settings, ke
         return []
     job = _job(svc, wish, settings, key_stamp, last)
     leaving = _leaving(observed, wish)
-    if last is not None and finished(last) is None and _template(last) == _template(job):
+    if last is not None and finished(last) is None and batch.template(last) == batch.template(job):
         return [_let_run(_named_as(job, last), observed, plan, leaving, last)]
     if not _needed(observed, plan, wish, last):
         return []
@@ -156,23 +156,9 @@ def _job(svc: RagService, wish: Sweep, settings: Settings, key_stamp: str, last:
     ).to_env()
     made_from = {"image": settings.indexer_image, "environment": environ, "key": key_stamp}
     after = last["metadata"]["name"] if last is not None else ""
-    labels = names.labels(svc.metadata.name, names.COMPONENT_SWEEP)
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": names.index_sweep(svc.metadata.name, digest([made_from, after])),
-            "labels": {names.LABEL_COMPONENT: names.COMPONENT_SWEEP},
-            "annotations": {names.ANNOTATION_TEMPLATE: digest(made_from)},
-        },
-        "spec": {
-            "parallelism": 1,
-            "completions": 1,
-            "suspend": False,
-            "backoffLimit": RETRIES,
-            "template": {"metadata": {"labels": labels}, "spec": _pod(svc, environ, settings)},
-        },
-    }
+    name = names.index_sweep(svc.metadata.name, digest([made_from, after]))
+    pod_spec = _pod(svc, environ, settings)
+    return batch.job(svc.metadata.name, names.COMPONENT_SWEEP, name, made_from, pod_spec, backoffLimit=RETRIES)
 
 
 def _pod(svc: RagService, environ: dict[str, str], settings: Settings) -> Json:
@@ -209,7 +195,3 @@ def _sweepers(observed: Observed) -> list[Pod]:
 
 def _job_name(one: Pod) -> str:
     return one.labels.get("job-name", "")
-
-
-def _template(job: Json) -> str:
-    return str((job["metadata"].get("annotations") or {}).get(names.ANNOTATION_TEMPLATE, ""))

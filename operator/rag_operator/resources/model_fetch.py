@@ -10,16 +10,14 @@ from .. import names
 from ..api import RagService, Vllm
 from ..observed import Observed
 from ..releases import Plan
-from ..releases.identity import digest
 from ..releases.model_fetch import FetchTarget, fetch_target, fetch_targets, kept_keys, weights_ready
 from ..settings import Settings
-from . import model, model_cache, pod
+from . import batch, model, model_cache, pod
 
 Json = dict[str, Any]
 
 RETRIES = 6
 """Each goes on where the last was; the pauses between them double."""
-EXIT_WILL_NOT_FIX_ITSELF = 2
 GRACE_SECONDS = 30
 CONTAINER = "model-fetch"
 KEEP_VARIABLE = f"{FetchEnvironment.prefix}KEEP"
@@ -35,15 +33,15 @@ def jobs(svc: RagService, observed: Observed, plan: Plan, settings: Settings) ->
         if live is None and _served(observed, plan, target):
             continue
         made = job(svc, target, settings, _kept(live) or kept_keys(plan))
-        if live is None or _template(live) == _template(made):
+        if live is None or batch.template(live) == batch.template(made):
             built.append(made)
     return built
 
 
 def job(svc: RagService, target: FetchTarget, settings: Settings, keep: Iterable[str]) -> Json:
-    """One run. A Job's template is immutable, so the annotation says what it was made from.
+    """One run. Which other weights stay is not part of what it is made from.
 
-    Which other weights stay is not part of that: it changes with every release, and need not be new to download the same.
+    It changes with every release, and need not be new to download the same.
     """
     spec = svc.spec.model.vllm or Vllm()
     environ = environment(svc, spec, target)
@@ -57,28 +55,17 @@ def job(svc: RagService, target: FetchTarget, settings: Settings, keep: Iterable
         "place": model.place(spec),
         "size": spec.cache.size,
     }
-    labels = names.labels(svc.metadata.name, names.COMPONENT_MODEL_FETCH)
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": target.job,
-            "labels": {names.LABEL_COMPONENT: names.COMPONENT_MODEL_FETCH},
-            "annotations": {names.ANNOTATION_TEMPLATE: digest(made_from)},
-        },
-        "spec": {
-            "parallelism": 1,
-            "completions": 1,
-            "suspend": False,
-            "backoffLimit": RETRIES,
-            "activeDeadlineSeconds": spec.prefetch.deadline_seconds,
-            "podFailurePolicy": {"rules": _failure_rules()},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": _pod(svc, spec, environ.model_copy(update={"keep": ",".join(keep)}), settings),
-            },
-        },
-    }
+    pod_spec = _pod(svc, spec, environ.model_copy(update={"keep": ",".join(keep)}), settings)
+    return batch.job(
+        svc.metadata.name,
+        names.COMPONENT_MODEL_FETCH,
+        target.job,
+        made_from,
+        pod_spec,
+        backoffLimit=RETRIES,
+        activeDeadlineSeconds=spec.prefetch.deadline_seconds,
+        podFailurePolicy=batch.failure_policy(pod_spec),
+    )
 
 
 def environment(svc: RagService, spec: Vllm, target: FetchTarget) -> FetchEnvironment:
@@ -104,17 +91,6 @@ def _secret(spec: Vllm) -> str | None:
     if hub is not None and hub.token_secret_ref is not None:
         return f'"{hub.token_secret_ref.name}" (key "{hub.token_secret_ref.key}")'
     return None
-
-
-def _failure_rules() -> list[Json]:
-    """An evicted pod is not a failed try; what trying again cannot help is not tried again."""
-    return [
-        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-        {
-            "action": "FailJob",
-            "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": [EXIT_WILL_NOT_FIX_ITSELF]},
-        },
-    ]
 
 
 def _pod(svc: RagService, spec: Vllm, environ: FetchEnvironment, settings: Settings) -> Json:
@@ -168,7 +144,3 @@ def _kept(live: Json | None) -> list[str]:
     containers = live["spec"]["template"]["spec"]["containers"] if live is not None else []
     values = [v.get("value", "") for c in containers for v in c.get("env") or () if v["name"] == KEEP_VARIABLE]
     return [key for value in values for key in value.split(",") if key]
-
-
-def _template(job: Json) -> str:
-    return str((job["metadata"].get("annotations") or {}).get(names.ANNOTATION_TEMPLATE, ""))
