@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from prometheus_client.core import Metric
 from rag_operator import names
+from rag_operator.cluster import gpu_meter
 from rag_operator.cluster.engine_use import EngineUse
 from rag_operator.cluster.gpu_meter import GpuMeter
 from rag_operator.observed import pod_of
@@ -15,7 +17,8 @@ from tests.unit.rag_operator.test_model_status import deployment, serving
 from tests.unit.rag_operator.world import World, running_pod
 
 Json = dict[str, Any]
-RECORDED = Path(__file__).resolve().parents[2] / "contract" / "vllm" / "recorded" / "generate.json"
+ROOT = Path(__file__).resolve().parents[3]
+RECORDED = ROOT / "tests" / "contract" / "vllm" / "recorded" / "generate.json"
 
 
 class Clock:
@@ -69,6 +72,13 @@ def test_gpu_seconds_are_those_of_ready_pods_between_changes() -> None:
     clock.now += 100
     assert 40 == values(meter)["gpu_seconds_total", *OURS]
     assert 0 == values(meter)["gpus", *OURS, "ready"]
+
+
+def test_prometheus_leaves_the_series_their_namespace() -> None:
+    """It would write the operator's own over it, and two objects of one name would be one."""
+    monitor = yaml.safe_load((ROOT / "config" / "prometheus" / "service_monitor.yaml").read_text(encoding="utf-8"))
+    assert "namespace" in gpu_meter.LABELS
+    assert [True] == [endpoint["honorLabels"] for endpoint in monitor["spec"]["endpoints"]]
 
 
 def test_gpu_seconds_outlive_the_model_server_and_go_with_the_service() -> None:
