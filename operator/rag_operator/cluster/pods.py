@@ -118,7 +118,8 @@ class PodDoor:
             told, checks = await asyncio.gather(
                 self.fetch(pod, "/models/current"), self._checks(pod) if closely or not pod.ready else _none()
             )
-            models = ModelsCurrent.model_validate_json(told)
+            # A pod of a later release, kept when the operator went back to an earlier one, may say more than is known here.
+            models = ModelsCurrent.model_validate_json(told, extra="ignore")
         except ValidationError:
             return PodAnswer(error="its answer is not one of this operator's API; is spec.api.image right?")
         except (OSError, TimeoutError, aiohttp.ClientError, RuntimeFault) as error:
@@ -149,9 +150,16 @@ async def ask_progress(fetch: Fetch, pods: Sequence[Pod]) -> Mapping[str, FetchP
 
 def parse_checks(body: bytes) -> tuple[ReadyCheck, ...]:
     """What `GET /ready` has to say: failing checks, and those that hold with a word. They lie under `checks` in the report as in
-    the error body."""
+    the error body. One that is not known here, as of a later release, is left out."""
     try:
-        checks = orjson.loads(body)["checks"]
-        return tuple(check for check in map(ReadyCheck.model_validate, checks) if check.message or not check.ok)
+        checks = [_check(raw) for raw in orjson.loads(body)["checks"]]
     except (ValueError, KeyError, TypeError):
         return ()
+    return tuple(check for check in checks if check is not None and (check.message or not check.ok))
+
+
+def _check(raw: object) -> ReadyCheck | None:
+    try:
+        return ReadyCheck.model_validate(raw, extra="ignore")
+    except ValidationError:
+        return None

@@ -52,7 +52,16 @@ def build_all(svc: RagService, observed: Observed, plan: Plan, settings: Setting
         *_index(svc, observed, plan, settings, stamp),
         *index_sweep.jobs(svc, observed, plan, settings, stamp),
     ]
-    return [owned(svc, child) for child in children]
+    return [owned(svc, _as_it_was_started(child, observed)) for child in children]
+
+
+def _as_it_was_started(child: Json, observed: Observed) -> Json:
+    """A Job that exists keeps what cannot be changed of it, whichever build of the operator rendered it."""
+    live = observed.child("Job", child["metadata"]["name"]) if child["kind"] == "Job" else None
+    if live is None:
+        return child
+    stays = {name: live["spec"][name] for name in ("template", "podFailurePolicy") if name in live["spec"]}
+    return {**child, "spec": {**child["spec"], **stays}}
 
 
 def _api(svc: RagService, observed: Observed, plan: Plan, settings: Settings, stamp: str) -> tuple[Json, Json]:

@@ -1,6 +1,7 @@
 """Asking the pods and reading referenced ConfigMaps: what is asked, what is remembered, what is kept."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -46,6 +47,18 @@ async def test_agreeing_answer_of_a_ready_pod_is_asked_once() -> None:
         answers = await pods.door.ask([pod()], TABLE.table_hash())
     assert answers["p"].models == report(TABLE)
     assert pods.asked == [("p", "/models/current")]
+
+
+async def test_pod_of_a_later_release_may_say_more() -> None:
+    pods = Pods()
+    told = json.loads(report(TABLE).to_json())
+    pods.current = json.dumps({**told, "reranker": "none"}).encode()
+    pods.ready = (
+        b'{"checks":[{"name":"reranker","ok":false},{"name":"releases","ok":false,"message":"none","since":"now"}]}'
+    )
+    answers = await pods.door.ask([pod(conditions=[])], TABLE.table_hash())
+    assert answers["p"].models == report(TABLE)
+    assert [check.name for check in answers["p"].checks] == ["releases"]
 
 
 async def test_answer_is_asked_anew_after_restart_other_table_or_resync() -> None:

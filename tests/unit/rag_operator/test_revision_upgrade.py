@@ -133,6 +133,18 @@ async def test_an_edit_of_its_part_renders_a_component_anew_and_no_other() -> No
     assert "enableServiceLinks" in template(world, QDRANT)["spec"]
 
 
+async def test_a_job_of_an_earlier_build_is_left_alone_and_its_result_is_used() -> None:
+    world = await with_two_prompts()
+    (job,) = [key for key in world.objects if key.kind == "Job" and "-index-" in key.name]
+    spec = world.objects[job]["spec"]
+    spec["template"]["spec"]["terminationGracePeriodSeconds"] = 99
+    del spec["podFailurePolicy"]["rules"][0]
+    await world.run()
+
+    assert writes(world) == []
+    assert world.reason() == ("True", "AllChecksPassed")
+
+
 async def test_what_a_hand_changed_is_undone_to_what_was_rendered_before() -> None:
     world = await with_two_prompts()
     before = rendered_before(world, API, without_spread)
