@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 from rag_api.generator import Job, Piece
 from rag_api.releases import SPOKEN
-from rag_contract.identity import METADATA_KEY, CollectionStamp
+from rag_contract.identity import METADATA_KEY, CollectionStamp, IndexIdentity
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -36,13 +36,17 @@ def source(text: str, tenant: str = "default", **fields: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def store(
-    query: Handler, *, middlewares: Sequence[Any] = (), stored: Sequence[dict[str, Any]] = ()
+    query: Handler,
+    *,
+    middlewares: Sequence[Any] = (),
+    stored: Sequence[dict[str, Any]] = (),
+    identity: IndexIdentity = SPOKEN,
 ) -> AsyncIterator[str]:
     """A double of a vector store whose collections are all right and whose queries are answered by the handler.
 
     `stored` are the payloads that a scroll shows.
     """
-    stamp = CollectionStamp(version="v1", content_hash="c", identity=SPOKEN, complete=True)
+    stamp = CollectionStamp(version="v1", content_hash="c", identity=identity, complete=True)
 
     async def collection(_request: web.Request) -> web.Response:
         config = {"metadata": {METADATA_KEY: stamp.model_dump(by_alias=True)}}

@@ -42,7 +42,8 @@ class Admission:
         """Take a slot; `leave` gives it back. Raises ConcurrencyLimit."""
         started = time.perf_counter()
         try:
-            await self._slots.acquire()
+            with context.span.stage("queue"):
+                await self._slots.acquire()
         finally:
             context.latency.queue = round((time.perf_counter() - started) * 1000, 3)
 

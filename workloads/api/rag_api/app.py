@@ -1,6 +1,7 @@
 """Puts the application together. Upstreams are opened and closed by the lifespan; tests bring their own seams."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -37,6 +38,7 @@ from .routes.query import QueryRoutes
 from .servers import Servers
 from .settings import Settings
 from .smoke import Smoke
+from .spans import UNTRACED, Sending, Tracer
 from .telemetry import LOG, Metrics
 
 WATCH_SECONDS = 0.1
@@ -55,6 +57,7 @@ class Seams:
     request_timeout: float | None = None
     stream_timeout: float | None = None
     quiet: float = QUIET_SECONDS
+    sending: Sending = field(default_factory=Sending)
 
 
 class Application:
@@ -117,8 +120,9 @@ class Application:
         slow = _slow(settings, self._lifespan)
         service.add(slow, settings, self._releases, readiness, metrics)
         documentation.add(slow)
+        self._tracer = _tracer(settings, seams, metrics)
         hot = {"/query": routes.query, "/query/stream": routes.stream}
-        self._gateway = Gateway(slow, hot, admission, self.drain, metrics)
+        self._gateway = Gateway(slow, hot, admission, self.drain, metrics, tracer=self._tracer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI entry point."""
@@ -134,6 +138,7 @@ class Application:
         self._refresh()
         await self._qdrant.open()
         await self._servers.open()
+        self._tracer.open()
         tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._heartbeats.run())]
         try:
             yield
@@ -145,6 +150,7 @@ class Application:
             await self._smoke.close()
             await self._servers.close()
             await self._qdrant.close()
+            await self._tracer.close()
 
     async def _watch(self) -> None:
         """Look at the mounted files ten times a second: two `stat` calls."""
@@ -174,6 +180,30 @@ def _generators(environment: ApiEnvironment, seams: Seams, servers: Servers, met
     patience = seams.patience or Patience(environment.first_token_timeout_seconds, environment.token_timeout_seconds)
     server = OpenAI(servers, patience, metrics)
     return {"Extractive": Extractive(), "VLLM": server, "External": server, **seams.generators}
+
+
+def _tracer(settings: Settings, seams: Seams, metrics: Metrics) -> Tracer:
+    environment = settings.environment
+    if environment.tracing_endpoint is None:
+        return UNTRACED
+    # 10 MiB and some tenths of a second that an API without a collector does not pay.
+    from .tracing import Collector, Otlp  # noqa: PLC0415
+
+    resource = {
+        "service.name": environment.service,
+        "service.namespace": environment.tracing_namespace or "",
+        "service.version": settings.version,
+        "service.instance.id": socket.gethostname(),
+    }
+    collector = Collector(
+        environment.tracing_endpoint,
+        environment.tracing_sample_ratio or 0.0,
+        bool(environment.tracing_trust_parent),
+        resource,
+        {"rag.service": environment.service, "rag.namespace": environment.tracing_namespace or ""},
+        seams.sending,
+    )
+    return Otlp(collector, metrics.spans_told)
 
 
 def _slow(settings: Settings, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:

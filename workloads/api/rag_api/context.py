@@ -10,6 +10,7 @@ from starlette.types import Scope
 
 from .auth import Principal
 from .schemas import Latency
+from .spans import NOTHING, Span
 from .sse import EventStream
 
 _TRACE_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
@@ -35,6 +36,7 @@ class RequestContext:
     stream: EventStream | None = None
     task: asyncio.Task[object] | None = None
     aborted: Abort | None = None
+    span: Span = NOTHING
 
     def abort(self, why: Abort) -> None:
         """Stop the work on this request, from wherever it stands. The first reason counts."""
@@ -43,12 +45,13 @@ class RequestContext:
             self.task.cancel()
 
 
-def open_context(route: str, scope: Scope, started: float) -> RequestContext:
-    """A context with the caller's trace id and session where they are well formed; else a new trace id and no session."""
+def open_context(route: str, scope: Scope, started: float, span: Span = NOTHING) -> RequestContext:
+    """A context with the caller's trace id and session where they are well formed; else the span's or a new trace id and no
+    session."""
     trace_id = session = ""
     for name, value in scope["headers"]:
         if name == b"x-trace-id" and _TRACE_ID.fullmatch(value):
             trace_id = value.decode()
         elif name == b"x-session-id" and _SESSION.fullmatch(value):
             session = value.decode()
-    return RequestContext(route, trace_id or secrets.token_hex(16), started, session)
+    return RequestContext(route, trace_id or span.trace_id or secrets.token_hex(16), started, session, span=span)

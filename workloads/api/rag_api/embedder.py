@@ -12,6 +12,7 @@ from rag_contract.release_table import IndexRelease
 
 from .errors import NotReady, RetrievalTimeout, UpstreamError
 from .servers import Failed, Servers
+from .spans import NOTHING, Span, model_call, onward
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 
@@ -31,7 +32,7 @@ class Embedder:
         self._timeout = timeout
         self._failures = failures
 
-    async def embed(self, index: IndexRelease, question: str) -> list[float]:
+    async def embed(self, index: IndexRelease, question: str, span: Span = NOTHING) -> list[float]:
         """One vector. Raises UpstreamError, UpstreamRateLimited, RetrievalTimeout, NotReady (another dimension)."""
         if index.embedder is None or index.identity.dimension is None:
             raise NotReady("The index of this release has no vectors: it cannot be asked by them.")
@@ -39,10 +40,13 @@ class Embedder:
         body = orjson.dumps(embeddings.request(endpoint.model, [question]))
         deadline = asyncio.get_running_loop().time() + self._timeout
         try:
-            with self._servers.at_work(endpoint) as health:
+            with (
+                model_call(span, "embeddings", endpoint.url, endpoint.model) as call,
+                self._servers.at_work(endpoint) as health,
+            ):
                 async with (
                     _until(deadline),
-                    self._servers.call(endpoint, embeddings.PATH, body) as response,
+                    self._servers.call(endpoint, embeddings.PATH, body, onward(call)) as response,
                 ):
                     vector = _vector(await _content(response), index.identity.dimension)
                 self._servers.answered(health)

@@ -36,6 +36,11 @@ class ApiError(Exception):
         self.retry_after = retry_after
         self.headers = headers
 
+    @property
+    def error_type(self) -> str:
+        """What a span calls it."""
+        return self.code
+
     def body(self, trace_id: str, **beside: object) -> bytes:
         """The JSON error body; `beside` is put next to the `error` object."""
         return orjson.dumps({"error": self.fields(trace_id), **beside})

@@ -14,7 +14,8 @@ from .admission import Admission, read_body
 from .context import RequestContext, open_context
 from .drain import Drain
 from .errors import ApiError, Draining, InternalError
-from .telemetry import LOG, Metrics, log_request
+from .spans import NOTHING, UNTRACED, Tracer
+from .telemetry import LOG, Metrics, log_request, trace_request
 
 Handler = Callable[[RequestContext, bytes, Send], Awaitable[None]]
 
@@ -27,13 +28,21 @@ class Gateway:
     """The application that uvicorn runs: hot routes by hand, everything else by `slow`."""
 
     def __init__(
-        self, slow: ASGIApp, hot: Mapping[str, Handler], admission: Admission, drain: Drain, metrics: Metrics
+        self,
+        slow: ASGIApp,
+        hot: Mapping[str, Handler],
+        admission: Admission,
+        drain: Drain,
+        metrics: Metrics,
+        *,
+        tracer: Tracer = UNTRACED,
     ) -> None:
         self._slow = slow
         self._hot = hot
         self._admission = admission
         self._drain = drain
         self._metrics = metrics
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI entry point."""
@@ -42,12 +51,14 @@ class Gateway:
             return
         path = scope["path"]
         known = path in self._hot or path in _SLOW
-        context = open_context(path if known else "other", scope, time.perf_counter())
+        span = self._tracer.request(scope["method"], path, scope["headers"]) if path in self._hot else NOTHING
+        context = open_context(path if known else "other", scope, time.perf_counter(), span)
         answer = _Answer(context, send, self._drain)
         try:
             await self._serve(context, scope, receive, answer)
         finally:
             seconds = time.perf_counter() - context.started
+            trace_request(context)
             self._metrics.finished(context, seconds)
             log_request(context, seconds, quiet=path in _QUIET and context.status < 500)
 

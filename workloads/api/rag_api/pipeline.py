@@ -24,6 +24,7 @@ from .generator import Generator, Job, Piece, prompt
 from .releases import ReleaseStore
 from .retriever import Asked, Qdrant, Source
 from .schemas import Citation, Degraded, FinishReason, QueryRequest, Usage
+from .spans import Span
 from .telemetry import Metrics
 from .text import visible
 
@@ -90,17 +91,8 @@ class Pipeline:
         revision = loaded.pick(sticky)
         provenance.tell(context, revision)
         context.facts["input_chars"] = len(request.question)
-        started = time.perf_counter()
-        try:
-            await self._collections.ensure(revision)
-            limit = request.top_k or revision.retrieval.top_k
-            vector = await self._vector(revision, question)
-            sources = await self._qdrant.search(principal, revision, Asked(question, vector), limit)
-        except NotReady:
-            self._collections.forget(revision)
-            raise
-        finally:
-            context.latency.retrieval = self._stage("retrieval", started)
+        limit = request.top_k or revision.retrieval.top_k
+        sources = await self._retrieve(context, principal, revision, question, limit)
         if not sources:
             self._metrics.empty.inc()
         length = prompt.output_tokens(revision.model, request.max_output_tokens)
@@ -115,37 +107,53 @@ class Pipeline:
         started = time.perf_counter()
         check = MarkerCheck(len(prepared.sources))
         ended = False
-        try:
-            async with aclosing(self._pieces(context, prepared)) as pieces:
-                async for piece in pieces:
-                    step = self._step(prepared, check.feed(piece.text))
-                    if piece.finish_reason:
-                        prepared.finish_reason = piece.finish_reason
-                        prepared.usage = Usage(piece.prompt_tokens, piece.completion_tokens)
-                        prepared.degraded = piece.degraded
-                        ended = True
-                    if step.text or not (piece.text or ended):
-                        yield step
-            if not ended:
-                raise UpstreamError("The answer broke off.")
-            rest = self._step(prepared, check.finish())
-            if rest.text:
-                yield rest
-        finally:
-            context.latency.generation = self._stage("generation", started)
-            self._record(context, prepared, check.dropped)
+        with context.span.stage("generation") as span:
+            try:
+                async with aclosing(self._pieces(context, prepared, span)) as pieces:
+                    async for piece in pieces:
+                        step = self._step(prepared, check.feed(piece.text))
+                        if piece.finish_reason:
+                            prepared.finish_reason = piece.finish_reason
+                            prepared.usage = Usage(piece.prompt_tokens, piece.completion_tokens)
+                            prepared.degraded = piece.degraded
+                            ended = True
+                        if step.text or not (piece.text or ended):
+                            yield step
+                if not ended:
+                    raise UpstreamError("The answer broke off.")
+                rest = self._step(prepared, check.finish())
+                if rest.text:
+                    yield rest
+            finally:
+                context.latency.generation = self._stage("generation", started)
+                self._record(context, prepared, check.dropped)
 
-    async def _vector(self, revision: Revision, question: str) -> list[float] | None:
+    async def _retrieve(
+        self, context: RequestContext, principal: Principal, revision: Revision, question: str, limit: int
+    ) -> list[Source]:
+        started = time.perf_counter()
+        with context.span.stage("retrieval") as span:
+            try:
+                await self._collections.ensure(revision)
+                vector = await self._vector(revision, question, span)
+                return await self._qdrant.search(principal, revision, Asked(question, vector), limit, span)
+            except NotReady:
+                self._collections.forget(revision)
+                raise
+            finally:
+                context.latency.retrieval = self._stage("retrieval", started)
+
+    async def _vector(self, revision: Revision, question: str, span: Span) -> list[float] | None:
         """Of the question, where the release compares vectors."""
         if revision.retrieval.mode == "Sparse":
             return None
         started = time.perf_counter()
         try:
-            return await self._embedder.embed(revision.index, question)
+            return await self._embedder.embed(revision.index, question, span)
         finally:
             self._stage("embedding", started)
 
-    def _pieces(self, context: RequestContext, prepared: Prepared) -> AsyncGenerator[Piece, None]:
+    def _pieces(self, context: RequestContext, prepared: Prepared, span: Span) -> AsyncGenerator[Piece, None]:
         revision = prepared.revision
         if not prepared.sources:
             return _refusal(revision)
@@ -156,6 +164,7 @@ class Pipeline:
             prepared.max_output_tokens,
             prepared.policy,
             context.trace_id,
+            span=span,
         )
         return self._generator.generate(job)
 

@@ -6,6 +6,17 @@ from rag_contract.release_table import ModelRelease, Revision
 
 from .context import RequestContext
 
+ATTRIBUTES = {
+    "revision": "rag.revision",
+    "prompt_version": "rag.prompt.version",
+    "prompt_hash": "rag.prompt.hash",
+    "index_version": "rag.index.version",
+    "index_hash": "rag.index.hash",
+    "model_version": "rag.model.version",
+    "model_hash": "rag.model.hash",
+}
+"""What spans call the facts of a release."""
+
 
 def model_version(model: ModelRelease) -> str:
     """Name of the model, with the revision of its weights where it has one: `name@revision`."""
@@ -13,7 +24,7 @@ def model_version(model: ModelRelease) -> str:
 
 
 def tell(context: RequestContext, revision: Revision) -> None:
-    """Put it into the headers of the answer and the facts of the log line."""
+    """Put it into the headers of the answer, the facts of the log line, and the spans from here on."""
     model = model_version(revision.model)
     context.headers += [
         (b"x-rag-revision", b"%d" % revision.number),
@@ -21,7 +32,7 @@ def tell(context: RequestContext, revision: Revision) -> None:
         (b"x-rag-index", _text(f"{revision.index.version}@{revision.index.hash}")),
         (b"x-rag-model", _text(f"{model}@{revision.model.hash}")),
     ]
-    context.facts |= {
+    told: dict[str, str | int] = {
         "revision": revision.number,
         "prompt_version": revision.prompt.version,
         "prompt_hash": revision.prompt.hash,
@@ -30,6 +41,8 @@ def tell(context: RequestContext, revision: Revision) -> None:
         "model_version": model,
         "model_hash": revision.model.hash,
     }
+    context.facts |= told
+    context.span.share({ATTRIBUTES[name]: value for name, value in told.items()})
 
 
 def _text(value: str) -> bytes:

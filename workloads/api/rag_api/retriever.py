@@ -16,6 +16,7 @@ from rag_contract.release_table import Revision
 
 from .auth import Principal
 from .errors import ApiError, NotReady, RetrievalTimeout, UpstreamError, UpstreamRateLimited
+from .spans import NOTHING, Span, store_call
 from .text import visible
 
 _INCLUDE = orjson.Fragment(orjson.dumps({"include": [*payload.READ, payload.TENANT, payload.ROLES]}))
@@ -120,7 +121,9 @@ class Qdrant:
         if self._session is not None:
             await self._session.close()
 
-    async def search(self, principal: Principal, revision: Revision, asked: Asked, limit: int) -> list[Source]:
+    async def search(
+        self, principal: Principal, revision: Revision, asked: Asked, limit: int, span: Span = NOTHING
+    ) -> list[Source]:
         """The best chunks that the principal may read, best first; empty when there is nothing to search by.
 
         Raises RetrievalTimeout, UpstreamError, UpstreamRateLimited, NotReady (no such collection).
@@ -128,12 +131,15 @@ class Qdrant:
         body = _query(asked, principal, revision, limit)
         if body is None:
             return []
-        answer = await self._read("POST", f"/collections/{revision.index.collection}/points/query", body)
-        try:
-            points = _DECODE(answer).result.points
-        except msgspec.MsgspecError as error:
-            raise self._wrong("bad_answer", "The vector store's answer could not be read.") from error
-        return [self._source(point, principal) for point in points]
+        collection = revision.index.collection
+        with store_call(span, self._url, collection) as call:
+            answer = await self._read("POST", f"/collections/{collection}/points/query", body)
+            try:
+                points = _DECODE(answer).result.points
+            except msgspec.MsgspecError as error:
+                raise self._wrong("bad_answer", "The vector store's answer could not be read.") from error
+            call.set({"db.response.returned_rows": len(points)})
+            return [self._source(point, principal) for point in points]
 
     async def sample(self, name: str, limit: int) -> list[Sample]:
         """Some chunks of a collection, whoever may read them: for the pod's own eyes. Raises as `search`."""

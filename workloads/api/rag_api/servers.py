@@ -56,6 +56,11 @@ class Failed(Exception):
         self.elsewhere = elsewhere
         self.ill = ill
 
+    @property
+    def error_type(self) -> str:
+        """What a span calls it."""
+        return self.reason
+
 
 class Servers:
     """One pool of connections for all of them. Opened and closed by the application's lifespan."""

@@ -10,14 +10,24 @@ from prometheus_client.exposition import generate_latest
 from rag_contract.release_table import Prices, Revision
 
 from .context import RequestContext
-from .provenance import model_version
+from .provenance import ATTRIBUTES, model_version
 from .schemas import Usage
+from .spans import Value
 
 MAX_TENANTS = 50
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 _PRICES = (0.00001, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0)
 _PAID = ("currency", "model", "tenant")
 _REVISION = ("revision", "prompt", "index", "model")
+_SPAN_FACTS = {
+    **ATTRIBUTES,
+    "input_chars": "rag.question.characters",
+    "answer_id": "rag.answer.id",
+    "finish_reason": "rag.finish_reason",
+    "degraded": "rag.degraded",
+    "prompt_tokens": "gen_ai.usage.input_tokens",
+    "tokens": "gen_ai.usage.output_tokens",
+}
 
 REQUEST_LOG = logging.getLogger("rag_api.request")
 LOG = logging.getLogger("rag_api")
@@ -71,6 +81,7 @@ class Metrics:
         self.upstream = Counter("rag_upstream_failures", "Failures upstream", ("upstream", "reason"), registry=registry)
         self.limited = Counter("rag_rate_limited", "Requests over the rate", ("tenant",), registry=registry)
         self.loads = Counter("rag_release_table_loads", "Release tables read", ("result",), registry=registry)
+        self.spans = Counter("rag_trace_spans", "Spans for the collector of traces", ("result",), registry=registry)
         self.weight = Gauge("rag_revision_weight", "Share of the requests, per cent", _REVISION, registry=registry)
         # Children are looked up by their labels once; a look-up costs more than the increment.
         self.stage = {name: self.stages.labels(name) for name in ("embedding", "retrieval", "generation")}
@@ -88,6 +99,10 @@ class Metrics:
     def upstream_failed(self, upstream: str, reason: str) -> None:
         """Implements the retriever's `Failures`."""
         self.upstream.labels(upstream, reason).inc()
+
+    def spans_told(self, result: str, count: int) -> None:
+        """Implements the tracer's `Report`."""
+        self.spans.labels(result).inc(count)
 
     def table_read(self, result: str) -> None:
         """A release table was read: "good" or "bad"."""
@@ -181,6 +196,33 @@ def log_request(context: RequestContext, seconds: float, *, quiet: bool) -> None
         **context.facts,
     }
     REQUEST_LOG.log(level, line)
+
+
+def trace_request(context: RequestContext) -> None:
+    """End the span of a request, with what its log line says.
+
+    `rag.trace_id` is the x-trace-id of the answer: the trace's own id, unless the client brought another.
+    """
+    span = context.span
+    if not span.recording:
+        return
+    who = context.principal
+    context.facts["otel_trace_id"] = span.trace_id
+    told: dict[str, Value | None] = {
+        "http.response.status_code": context.status or None,
+        "rag.trace_id": context.trace_id,
+        "rag.tenant": who.tenant if who else None,
+        "rag.key_id": who.key_id if who else None,
+        "error.type": context.error_code or None,
+    }
+    for fact, attribute in _SPAN_FACTS.items():
+        value = context.facts.get(fact)
+        told[attribute] = value if isinstance(value, str | int | float) else None
+    with span:
+        span.set(told)
+        # A stream that broke has said 200 before; a client's own fault is no error of ours.
+        if context.error_code and (context.status >= 500 or context.status == 200):
+            span.fail(context.error_code)
 
 
 def _labels(revision: Revision) -> tuple[str, str, str, str]:

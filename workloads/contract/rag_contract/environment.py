@@ -73,6 +73,19 @@ class ApiEnvironment(Environment):
     requests_per_minute: Annotated[int, Field(ge=0)] = 60
     drain_seconds: Annotated[int, Field(ge=0)] = 30
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    tracing_endpoint: str | None = None
+    """The collector of traces, without /v1/traces; None where nothing is traced, and then the other three are None too."""
+    tracing_namespace: Annotated[str, Field(min_length=1)] | None = None
+    """Namespace of the service, as spans tell it."""
+    tracing_sample_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
+    tracing_trust_parent: bool | None = None
+
+    @model_validator(mode="after")
+    def _tracing_is_whole(self) -> Self:
+        parts = (self.tracing_endpoint, self.tracing_namespace, self.tracing_sample_ratio, self.tracing_trust_parent)
+        if len({part is None for part in parts}) != 1:
+            raise ValueError("set endpoint, namespace, sample ratio and trust parent of the tracing, or none of them")
+        return self
 
 
 class IndexerEnvironment(Environment):

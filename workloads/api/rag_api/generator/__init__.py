@@ -7,6 +7,7 @@ from rag_contract.release_table import Endpoint, Policy, Revision
 
 from ..retriever import Source
 from ..schemas import Degraded, FinishReason
+from ..spans import NOTHING, Span
 
 
 class Job(NamedTuple):
@@ -19,6 +20,7 @@ class Job(NamedTuple):
     policy: Policy = Policy()
     trace_id: str = ""
     endpoints: tuple[Endpoint, ...] = ()
+    span: Span = NOTHING
 
 
 class Piece(NamedTuple):

@@ -22,6 +22,7 @@ from rag_contract.release_table import Endpoint
 from ..errors import ApiError, ModelTimeout, UpstreamError
 from ..schemas import FinishReason
 from ..servers import Failed, Servers
+from ..spans import Value, model_call, onward
 from . import Job, Piece, prompt
 
 PATH = "/v1/chat/completions"
@@ -101,9 +102,13 @@ class OpenAI:
         clock = asyncio.get_running_loop().time
         answer = _Answer(job)
         deadline = clock() + self._patience.first_token
-        with self._servers.at_work(endpoint) as health:
+        with (
+            model_call(job.span, "chat", endpoint.url, endpoint.model) as span,
+            self._servers.at_work(endpoint) as health,
+        ):
             async with AsyncExitStack() as stack:
-                call = self._servers.call(endpoint, PATH, _body(endpoint, job), {"x-request-id": job.trace_id})
+                headers = {"x-request-id": job.trace_id, **onward(span)}
+                call = self._servers.call(endpoint, PATH, _body(endpoint, job), headers)
                 response = await _before(deadline, stack.enter_async_context(call))
                 yield Piece("")
                 parts = await stack.enter_async_context(aclosing(_events(response)))
@@ -112,6 +117,7 @@ class OpenAI:
                         deadline = clock() + self._patience.token
                         yield Piece(text)
                 last = answer.last()
+            span.set(_told(job, last))
             self._servers.answered(health)
         yield last
 
@@ -185,6 +191,17 @@ def _body(endpoint: Endpoint, job: Job) -> bytes:
             "stream_options": {"include_usage": True},
         }
     )
+
+
+def _told(job: Job, last: Piece) -> dict[str, Value | None]:
+    """What a span says of a whole answer."""
+    return {
+        "gen_ai.request.max_tokens": job.max_output_tokens,
+        "gen_ai.request.stream": True,
+        "gen_ai.response.finish_reasons": (str(last.finish_reason),),
+        "gen_ai.usage.input_tokens": last.prompt_tokens,
+        "gen_ai.usage.output_tokens": last.completion_tokens,
+    }
 
 
 async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[list[bytes], None]:
