@@ -12,7 +12,9 @@ from ..api import Reason
 from ..faults import Fault, controller_fault, held_fault
 from ..faults.engine import engine_fault
 from ..observed import Json, Pod
+from ..releases.roll_out import waiting
 from .facts import FALSE, TRUE, UNKNOWN, Facts, Verdict, fault_verdict, is_suspended, ratio
+from .gpu import gpu_schedulable
 from .model_fetch import model_fetched
 from .stack import deployment_settled
 
@@ -73,10 +75,15 @@ def _hosted(facts: Facts, model: ModelRelease) -> Verdict:
 
 
 def _loading(facts: Facts, model: ModelRelease, body: Json) -> Verdict:
-    fault = _fault(facts, body, model_pods(facts, model))
+    pods = model_pods(facts, model)
+    homeless = waiting(tuple(pods)) if gpu_schedulable(facts) is not None else ()
+    fault = _fault(facts, body, [pod for pod in pods if pod not in homeless])
     if fault is not None:
         return fault_verdict(fault)
-    return Verdict(FALSE, Reason.ModelLoading, f'{ratio(body)} pods have loaded the model "{model.name}".')
+    message = f'{ratio(body)} pods have loaded the model "{model.name}".'
+    if homeless:  # the nodes tell more than the scheduler's words, and must not be contradicted by them
+        message += f" Pod {min(pod.name for pod in homeless)} has no node yet: the condition GpuSchedulable says why."
+    return Verdict(FALSE, Reason.ModelLoading, message)
 
 
 def _loaded(facts: Facts, model: ModelRelease, body: Json) -> Verdict:

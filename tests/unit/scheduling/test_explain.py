@@ -84,6 +84,14 @@ ROWS: list[tuple[str, list[Json], list[Json], Json, Reason, list[str]]] = [
         Reason.UntoleratedTaint,
         ["Node b"],
     ),
+    (
+        "taint that also ends pods",
+        [node("a", taints=[{**DEDICATED, "effect": "NoExecute"}])],
+        [],
+        template(),
+        Reason.UntoleratedTaint,
+        ["dedicated=ml:NoExecute"],
+    ),
     ("not ready", [node("a", taints=[NOT_READY])], [], template(), Reason.NodeUnavailable, ["not-ready"]),
     ("cordoned", [node("a", cordoned=True)], [], template(), Reason.NodeUnavailable, ["unschedulable", "uncordon"]),
     (
