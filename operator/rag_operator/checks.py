@@ -56,7 +56,21 @@ def index_version_reused(plan: Plan) -> None:
             )
 
 
-CHECKS: tuple[Check, ...] = (rollback_target_unknown, prompt_version_reused, index_version_reused)
+def refresh_schedule_impossible(plan: Plan) -> None:
+    """A schedule that no calendar ever meets would never build anything."""
+    if plan.refresh is not None and plan.refresh.problem:
+        raise InvalidSpec(
+            Reason.RefreshScheduleImpossible,
+            f'spec.index.refresh.schedule "{plan.refresh.schedule}" never comes: correct its day or month, or remove it.',
+        )
+
+
+CHECKS: tuple[Check, ...] = (
+    rollback_target_unknown,
+    prompt_version_reused,
+    index_version_reused,
+    refresh_schedule_impossible,
+)
 
 
 def first_problem(plan: Plan) -> InvalidSpec | None:

@@ -29,6 +29,8 @@ ANNOTATION_LAST_GOOD: Final = f"{GROUP}/last-good"
 """On the API's Deployment: the template with which it was last rolled out whole, as a note like the one above."""
 ANNOTATION_RETURNED: Final = f"{GROUP}/returned"
 """On the API's Deployment: that the declared template failed, and the one above was put back."""
+ANNOTATION_SLOT: Final = f"{GROUP}/slot"
+"""On an index Job: the moment of the refresh schedule that it builds."""
 ANNOTATION_KEY: Final = f"{GROUP}/key"
 """On pod templates that hold a generated key: changes when the key was made anew, so that everybody gets the same."""
 

@@ -99,7 +99,7 @@ async def reconcile(key: Key, cluster: Cluster, settings: Settings, clock: Clock
     if isinstance(observed, Unreadable):
         await _report(cluster, observed.body, status.of_unreadable(observed, now), now)
         return None
-    plan = make_plan(observed)
+    plan = make_plan(observed, now)
     problem = first_problem(plan) or model_problem(observed.service, plan, settings)
     refusals: list[Refusal] = []
     if problem is not None:

@@ -123,6 +123,32 @@ class Chunking(Part):
     )
 
 
+def _cron(*values: str) -> str:
+    """Five fields: lists of values, ranges and steps, or * for all."""
+    part = r"(\*|{0}(-{0})?)(/[1-9][0-9]?)?"
+    fields = (part.format(f"({value})") for value in values)
+    return " +".join(f"{field}(,{field})*" for field in fields)
+
+
+_SCHEDULE = _cron(
+    "[0-5]?[0-9]",
+    "[01]?[0-9]|2[0-3]",
+    "0?[1-9]|[12][0-9]|3[01]",
+    "0?[1-9]|1[0-2]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec",
+    "[0-7]|sun|mon|tue|wed|thu|fri|sat",
+)
+
+Schedule = Annotated[
+    str,
+    Field(min_length=9, max_length=100),
+    Matches(
+        f"(?i)^{_SCHEDULE}$",
+        'must be five fields as in a CronJob, in UTC, like "0 3 * * *" for every day at 3:00: minute, hour, day of the month,'
+        " month, day of the week",
+    ),
+]
+
+
 class Refresh(Part):
     """Builds of an index version that the operator starts by itself."""
 
@@ -131,6 +157,16 @@ class Refresh(Part):
         description="True: when the documents in the ConfigMap change, they are built beside what serves and released as a"
         " numbered build of the version, like docs-1.2. False: changed documents need a new version.",
     )
+    schedule: Schedule | None = Field(
+        default=None,
+        description="When the documents on the volume are built anew, as a CronJob's schedule in UTC: each build is made beside what"
+        " serves and released as a numbered build of the version, like docs-1.2. Default: never.",
+    )
+
+    @property
+    def wanted(self) -> bool:
+        """Whether other content under the same version becomes its next build."""
+        return self.on_change or self.schedule is not None
 
 
 class Index(Part):
@@ -142,7 +178,13 @@ class Index(Part):
             "onChange sees only documents in a ConfigMap: set documents.configMapRef, or remove onChange and give changed"
             " documents a new version",
             field=".refresh.onChange",
-        )
+        ),
+        cel(
+            "!has(self.refresh.schedule) || has(self.documents.persistentVolumeClaim)",
+            "schedule is for documents on a volume: set documents.persistentVolumeClaim; documents in a ConfigMap are built anew"
+            " by onChange",
+            field=".refresh.schedule",
+        ),
     )
 
     version: VersionName = Field(

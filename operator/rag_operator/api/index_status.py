@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 from .base import Part, optional_in_schema
 
 Short = Annotated[str, Field(max_length=253)]
+Time = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
 
 
 class KeptCollection(Part):
@@ -20,6 +21,19 @@ class KeptCollection(Part):
     chunks: Annotated[int, Field(ge=0)] | None = Field(default=None, description="Pieces in it, once verified.")
     bytes: Annotated[int, Field(ge=0)] | None = Field(
         default=None, description="Bytes on disk, estimated when it was built; absent where that is not known."
+    )
+
+
+class IndexRefreshStatus(Part):
+    """Builds of the declared index by schedule."""
+
+    model_config = ConfigDict(json_schema_extra=optional_in_schema)
+
+    schedule: Short = Field(description="The schedule of spec.index.refresh that this is about.")
+    since: Time = Field(description="When that schedule was first seen: its moments after this count.")
+    next: Time | None = Field(
+        default=None,
+        description="When the next build is due; absent while none is started (suspended, or spec.rollback names the index).",
     )
 
 

@@ -119,6 +119,7 @@ class Made(Part):
     image: ImageName | None = None
     image_declared: bool = False
     render_version: Name | None = None
+    index_slot: Time | None = None
 
 
 class RagRevisionSpec(Part):
@@ -137,6 +138,10 @@ class RagRevisionSpec(Part):
         default=False, description="True: spec.api.image named the image. False: it was the operator's default."
     )
     render_version: Name | None = Field(default=None, description="Version of the operator that released it.")
+    index_slot: Time | None = Field(
+        default=None,
+        description="Moment of spec.index.refresh.schedule that the index was built for; none when an edit asked for it.",
+    )
 
     @classmethod
     def from_contract(cls, content: Revision, content_hash: str, how: "Made") -> Self:

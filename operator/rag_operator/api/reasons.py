@@ -42,6 +42,7 @@ class Reason(StrEnum):
     PromptVersionReused = "PromptVersionReused"
     IndexVersionReused = "IndexVersionReused"
     RollbackTargetUnknown = "RollbackTargetUnknown"
+    RefreshScheduleImpossible = "RefreshScheduleImpossible"
 
     # What the object names.
     ConfigMapMissing = "ConfigMapMissing"
@@ -177,6 +178,7 @@ REMEDIES: dict[Reason, str] = {
     Reason.PromptVersionReused: "Give the changed prompt a new spec.prompt.version, or put the old text back.",
     Reason.IndexVersionReused: "Give the changed documents or settings a new spec.index.version, or put the old ones back.",
     Reason.RollbackTargetUnknown: "Name content that is kept; the message lists it. Or remove spec.rollback.",
+    Reason.RefreshScheduleImpossible: "Correct the day or month of spec.index.refresh.schedule, or remove it.",
     Reason.ConfigMapMissing: "Create the ConfigMap that the message names, in the namespace of the RagService.",
     Reason.ConfigMapKeyMissing: "Add the key that the message names to the ConfigMap, or correct the key in the spec.",
     Reason.SecretMissing: "Create the Secret that the message names, in the namespace of the RagService.",

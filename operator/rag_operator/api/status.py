@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from .base import Part, optional_in_schema
-from .index_status import CollectionsStatus
+from .index_status import CollectionsStatus, IndexRefreshStatus
 from .release_status import HistoryEntry, ReleaseStatus
 
 Short = Annotated[str, Field(max_length=253)]
@@ -129,6 +129,9 @@ class RagServiceStatus(Part):
     )
     collections: CollectionsStatus | None = Field(
         default=None, description="What lies in the vector store, and what outside readers find there."
+    )
+    index_refresh: IndexRefreshStatus | None = Field(
+        default=None, description="The schedule of index builds, and when the next one is due."
     )
     release: ReleaseStatus | None = Field(default=None, description="What is asked for, and how far it is.")
     history: tuple[HistoryEntry, ...] = Field(

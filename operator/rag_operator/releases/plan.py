@@ -12,6 +12,7 @@ which number it serves, so that an edit by hand is undone and a lost table comes
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TypeVar
 
 from rag_contract.release_table import IndexRelease, ModelRelease, PromptRelease, ReleaseTable, Retrieval, Revision
@@ -25,6 +26,7 @@ from .model import serves, wanted_model, wanted_policy
 from .overlay import Overlay, resolve
 from .records import FULL, Records, kept, live_table, numbered, read_records, served_before
 from .references import named_config_map
+from .refresh import Refresh, refresh_of
 from .target import IndexTarget, verified, wanted_index
 
 T = TypeVar("T")
@@ -68,6 +70,8 @@ class Plan:
     records: Records
     before: Revision | None
     """What was served until this pass."""
+    refresh: Refresh | None = None
+    """The schedule of builds, None without one."""
 
     @property
     def serving(self) -> Revision | None:
@@ -101,6 +105,21 @@ class Plan:
         serving = self.serving
         return serving is not None and self.index is not None and serving.index.hash == self.index.hash
 
+    @property
+    def refreshing(self) -> bool:
+        """Whether a build by schedule is on its way while an earlier one of the same index is as good as declared."""
+        return self.verified is None and self.index is not None and self.served_index == self.index.standby is not None
+
+    @property
+    def index_slot(self) -> str:
+        """The slot of the schedule that the index that serves was built for, empty for other builds."""
+        if self.serving is None:
+            return ""
+        if self.serves_declared_index and self.index is not None:
+            return self.index.slot
+        digest = self.serving.index.hash
+        return next((one.slot for one in self.records.values() if one.revision.index.hash == digest), "")
+
     def held(self) -> "Plan":
         """The same plan with nothing new released: only what was released before is served."""
         revisions = (self.standby,) if self.standby is not None else ()
@@ -116,8 +135,8 @@ class Plan:
         return record.declared_image if record is not None else None
 
 
-def make_plan(observed: Observed) -> Plan:
-    """Pure: equal observations give equal plans."""
+def make_plan(observed: Observed, now: datetime | None = None) -> Plan:
+    """Pure: equal observations at equal times give equal plans. Without the time nothing is due by schedule."""
     spec = observed.service.spec
     records, live = read_records(observed), live_table(observed)
     before = served_before(observed, records, live)
@@ -125,7 +144,8 @@ def make_plan(observed: Observed) -> Plan:
     overlay = resolve(spec.rollback, records, declared)
     faults: dict[str, NotReady] = {}
     prompt = overlay.prompt or _attempt(faults, names.COMPONENT_PROMPT, lambda: _wanted_prompt(observed))
-    index = _attempt(faults, names.COMPONENT_INDEX, lambda: wanted_index(observed, records))
+    refresh = refresh_of(observed, now, pinned=overlay.index is not None) if now is not None else None
+    index = _attempt(faults, names.COMPONENT_INDEX, lambda: wanted_index(observed, records, refresh))
     if overlay.index is not None:
         faults.pop(names.COMPONENT_INDEX, None)
     built = verified(observed, index, records)
@@ -135,7 +155,7 @@ def make_plan(observed: Observed) -> Plan:
         faults[names.COMPONENT_MODEL] = missing
     wish = Parts(
         prompt=prompt,
-        index=overlay.index or built,
+        index=overlay.index or built or (index.standby if index is not None else None),
         model=None if missing is not None else model,
         retrieval=overlay.retrieval or _declared_retrieval(observed),
         image=overlay.record.declared_image if overlay.record is not None else spec.api.image,
@@ -167,6 +187,7 @@ def make_plan(observed: Observed) -> Plan:
         retained=_retained(records, serving, overlay, spec.release.history),
         records=records,
         before=before,
+        refresh=refresh,
     )
 
 

@@ -19,7 +19,8 @@ class Record:
     """One RagRevision. `image` ran the API; it is part of the content only where the user named it (`image_declared`).
 
     `left` is when it last stopped serving (RFC 3339), empty when it never did. `serves`: as far as the pods have confirmed. `hash` is by today's rules, which an
-    earlier operator may not have had.
+    earlier operator may not have had. `slot` is the moment of the refresh schedule that the index was built for, empty for other
+    builds; `created` is when the record was made. Both are RFC 3339 in UTC.
     """
 
     revision: Revision
@@ -28,6 +29,8 @@ class Record:
     image_declared: bool = False
     left: str = ""
     serves: bool = False
+    slot: str = ""
+    created: str = ""
 
     @property
     def declared_image(self) -> str | None:
@@ -57,10 +60,11 @@ def record_of(body: Json) -> Record | None:
         return None
     image, declared = read.spec.image or "", read.spec.image_declared
     digest = revision_hash(content, image if declared else None)
+    slot, created = read.spec.index_slot or "", str(body["metadata"].get("creationTimestamp") or "")
     if read.status is None:
-        return Record(content, digest, image, declared)
+        return Record(content, digest, image, declared, slot=slot, created=created)
     serves = read.status.state is RevisionState.SERVING
-    return Record(content, digest, image, declared, read.status.left or "", serves)
+    return Record(content, digest, image, declared, read.status.left or "", serves, slot, created)
 
 
 def live_table(observed: Observed) -> ReleaseTable:

@@ -8,7 +8,7 @@ from rag_contract.release_table import IndexRelease
 from rag_contract.reports import IndexResult
 
 from .. import names
-from ..api import Index
+from ..api import Index, RagServiceSpec
 from ..api.reasons import Reason
 from ..errors import NotReady
 from ..observed import Observed
@@ -16,6 +16,7 @@ from .embedding import wanted_embedder
 from .identity import index_hash, index_identity
 from .records import Records
 from .references import named_config_map
+from .refresh import Refresh, builds_of, wanted_slot
 
 VERSION_LENGTH = 63
 DIGITS = 9
@@ -23,18 +24,24 @@ DIGITS = 9
 
 @dataclass(frozen=True, slots=True)
 class IndexTarget:
-    """The index that the spec asks for, before anything is known about its collection."""
+    """The index that the spec asks for, before anything is known about its collection.
+
+    `slot` is the moment of the refresh schedule that it is built for, empty for other builds. `standby` is the newest build of the
+    same index that was released: it is as good as declared until a build by schedule is verified.
+    """
 
     version: str
     hash: str
     collection: str
     identity: IndexIdentity
+    slot: str = ""
+    standby: IndexRelease | None = None
 
 
-def wanted_index(observed: Observed, records: Records) -> IndexTarget:
+def wanted_index(observed: Observed, records: Records, refresh: Refresh | None) -> IndexTarget:
     """Raises NotReady while the documents are missing."""
     service, spec = observed.service, observed.service.spec
-    content = ""
+    identity = index_identity(spec)
     if spec.index.documents.config_map_ref is not None:
         reference = named_config_map(
             observed, spec.index.documents.config_map_ref.name, "spec.index.documents.configMapRef"
@@ -44,12 +51,20 @@ def wanted_index(observed: Observed, records: Records) -> IndexTarget:
                 Reason.NoDocuments,
                 f'ConfigMap "{reference.name}", named by spec.index.documents.configMapRef, is empty: add documents.',
             )
-        content = reference.content_hash
-    identity = index_identity(spec)
+        content, slot, standby = reference.content_hash, "", None
+    else:
+        builds = builds_of(spec, identity, records)
+        content = slot = wanted_slot(observed, identity, builds, refresh)
+        standby = _as_asked_now(builds[-1].revision.index, spec) if builds else None
     digest = index_hash(spec, identity, content)
     version = build_version(spec.index, digest, records)
     name = names.collection(service.metadata.namespace, service.metadata.name, version, digest)
-    return IndexTarget(version=version, hash=digest, collection=name, identity=identity)
+    return IndexTarget(version=version, hash=digest, collection=name, identity=identity, slot=slot, standby=standby)
+
+
+def _as_asked_now(built: IndexRelease, spec: RagServiceSpec) -> IndexRelease:
+    """A released index whose embedding server is found where the spec says now."""
+    return built.model_copy(update={"embedder": wanted_embedder(spec)})
 
 
 def build_version(index: Index, digest: str, records: Records) -> str:
@@ -60,7 +75,7 @@ def build_version(index: Index, digest: str, records: Records) -> str:
         if known.hash == digest:
             return known.version
     builds = [_build_number(known.version, index.version) for known in released]
-    if not index.refresh.on_change or not any(builds):
+    if not index.refresh.wanted or not any(builds):
         return index.version
     return numbered_version(index.version, max(builds) + 1)
 
@@ -110,10 +125,9 @@ def verified(observed: Observed, index: IndexTarget | None, records: Records) ->
     """Counts of the wanted index: from a revision that already served it, else from the Job that just built it."""
     if index is None:
         return None
-    embedder = wanted_embedder(observed.service.spec)
     for record in records.values():
         if record.revision.index.hash == index.hash:
-            return record.revision.index.model_copy(update={"embedder": embedder})
+            return _as_asked_now(record.revision.index, observed.service.spec)
     result = index_result(observed, index)
     if result is None or result.outcome != "Succeeded":
         return None
@@ -124,5 +138,5 @@ def verified(observed: Observed, index: IndexTarget | None, records: Records) ->
         identity=index.identity,
         documents=result.documents,
         chunks=result.chunks,
-        embedder=embedder,
+        embedder=wanted_embedder(observed.service.spec),
     )

@@ -80,7 +80,10 @@ def job(svc: RagService, target: IndexTarget, settings: Settings, key_stamp: str
         "metadata": {
             "name": names.index_job(svc.metadata.name, target.hash),
             "labels": {names.LABEL_COMPONENT: names.COMPONENT_INDEX},
-            "annotations": {names.ANNOTATION_TEMPLATE: digest(made_from)},
+            "annotations": {
+                names.ANNOTATION_TEMPLATE: digest(made_from),
+                **({names.ANNOTATION_SLOT: target.slot} if target.slot else {}),
+            },
         },
         "spec": {
             "parallelism": 1,

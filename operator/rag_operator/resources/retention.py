@@ -95,6 +95,7 @@ def due_again(observed: Observed, plan: Plan, age: Age) -> float | None:
     times = [
         SOON if age.ready and index_sweep.waits_for_word(observed, plan) else None,
         _index_due(observed, plan, age),
+        _refresh_due(plan, age),
         *(_fetch_due(observed, t, age) for t in fetch_targets(observed.service, plan)),
         *(left + 0.1 for left in former_models(observed, plan, age.now).values() if left < FOR_EVER),
     ]
@@ -125,6 +126,13 @@ def _index_due(observed: Observed, plan: Plan, age: Age) -> float | None:
     else:
         return None
     return max(0.0, (when + wait - age.now).total_seconds()) + 0.1
+
+
+def _refresh_due(plan: Plan, age: Age) -> float | None:
+    """The next moment of the schedule."""
+    if plan.refresh is None or not plan.refresh.next:
+        return None
+    return max(0.0, (datetime.fromisoformat(plan.refresh.next) - age.now).total_seconds()) + 0.1
 
 
 def _wanted_job(observed: Observed, plan: Plan) -> ChildKey | None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from ..api import Reason
 from ..faults import short
 from ..observed import Json, Unreadable
-from .collections import collections_status
+from .collections import collections_status, refresh_status
 from .columns import columns
 from .facts import FALSE, TRUE, UNKNOWN, Facts, Verdict
 from .follow_up import eviction_hints, look_again, missing_collection, secret_reported_missing, touch_mark, transitions
@@ -52,6 +52,7 @@ def compute(facts: Facts) -> Json:
         **columns(facts),
         **fetch_status(facts),
         **collections_status(facts),
+        **refresh_status(facts),
         "observedGeneration": body["metadata"].get("generation", 0),
         "conditions": _stamped(verdicts, body, facts.now),
     }

@@ -22,6 +22,15 @@ def collections_status(facts: Facts) -> Json:
     return {"collections": {key: value for key, value in told.items() if value is not None}}
 
 
+def refresh_status(facts: Facts) -> Json:
+    """The schedule of builds, since when it counts, and when the next one is due: nothing is while nothing would be started."""
+    refresh = facts.plan.refresh
+    if refresh is None:
+        return {}
+    told = {"schedule": refresh.schedule, "since": refresh.since, "next": refresh.next or None}
+    return {"indexRefresh": {key: value for key, value in told.items() if value is not None}}
+
+
 def _named(facts: Facts) -> str | None:
     """What the alias names, as far as a Job that ended well has read it back."""
     last, index = newest_sweep(facts.observed), facts.plan.index

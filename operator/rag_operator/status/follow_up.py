@@ -116,9 +116,11 @@ def look_again(facts: Facts, verdict: str) -> float | None:
 def _due(facts: Facts, verdict: str) -> float | None:
     if verdict == TRUE and _one_too_many(facts):
         return SOON
-    if verdict == TRUE or facts.suspended:
+    if facts.suspended or (verdict == TRUE and not facts.plan.refreshing):
         return None
     ripe = ripe_in(facts.observed.pods, facts.observed.claims.values(), facts.now)
+    if verdict == TRUE:
+        return ripe
     pace = _pace(facts, _age(facts))
     if any(pod.running for pod in facts.observed.pods_of(names.COMPONENT_MODEL_FETCH)):
         pace = min(pace, FETCHING_SECONDS)

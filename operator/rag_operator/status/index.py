@@ -19,17 +19,25 @@ def index_ready(facts: Facts) -> Verdict:
         return _collection_wrong(facts, said)
     if found is not None:
         back = " spec.rollback goes back to it." if plan.overlay.index is not None else ""
-        return Verdict(
-            TRUE,
-            Reason.IndexVerified,
-            f'Index "{found.version}" holds {found.documents} documents in {found.chunks} chunks.{back}',
-        )
+        holds = f'Index "{found.version}" holds {found.documents} documents in {found.chunks} chunks.{back}'
+        return _refreshing(facts, holds) if plan.refreshing and not facts.suspended else _verified(holds)
     if facts.suspended:
         return is_suspended()
     refused = facts.refusal(names.COMPONENT_INDEX)
     if refused is not None:
         return fault_verdict(refused)
     return _index_job(facts)
+
+
+def _verified(words: str) -> Verdict:
+    return Verdict(TRUE, Reason.IndexVerified, words)
+
+
+def _refreshing(facts: Facts, holds: str) -> Verdict:
+    """While a build by schedule runs the former one is as good as declared; a fault of it is told all the same."""
+    refused = facts.refusal(names.COMPONENT_INDEX)
+    job = fault_verdict(refused) if refused is not None else _index_job(facts)
+    return _verified(f"{holds} {job.message}") if job.reason is Reason.IndexBuilding else job
 
 
 def _collection_wrong(facts: Facts, said: str) -> Verdict:

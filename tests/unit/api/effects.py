@@ -28,10 +28,15 @@ CONTEXTS: dict[str, Json] = {
         "model": {"name": "one", "vllm": {}, "external": {"url": "http://one.example.com", "model": "one"}},
     },
     "index.embedding.provider": {"index": {**_INDEX, "embedding": {"external": _EMBEDDER}}},
+    "index.refresh.schedule": {
+        "index": {"version": "one", "documents": {"persistentVolumeClaim": {"claimName": "one"}}}
+    },
     "index.embedding.external": {"index": {**_INDEX, "embedding": {"provider": "External"}}},
 }
 # Fields whose plain example values would break a rule.
 EXAMPLES: dict[str, tuple[Any, Any]] = {
+    "index.refresh.schedule": ("0 3 * * *", "0 4 * * *"),
+    "api.tracing.endpoint": ("http://one.example.com", "http://two.example.com"),
     "vectorStore.external.url": ("http://one.example.com", "http://two.example.com"),
     "index.chunking.maxCharacters": (1200, 1300),
     "model.external.url": ("http://one.example.com", "http://two.example.com"),

@@ -1,6 +1,7 @@
 """Nothing in the CRD is without effect: each field of the spec changes a child, a revision or the release table."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -52,9 +53,22 @@ def outcome(spec: Json) -> Any:
         serving = with_old_revisions(with_model(with_weights(built, now)))
         plan = make_plan(serving)
         assert plan.desired is not None
-        return [*now, *build_all(service, serving, plan, SETTINGS), *claims(service, built)]
+        return [*now, *build_all(service, serving, plan, SETTINGS), *claims(service, built), *refreshed(built, now)]
     except ValidationError:
         return "not in the contract"
+
+
+def refreshed(observed: Observed, children: list[Json]) -> list[Json]:
+    """What is built a day after the release, by a schedule that was seen before it."""
+    made = [
+        {**body, "metadata": {**body["metadata"], "creationTimestamp": "2026-11-21T08:00:00Z"}}
+        for body in children
+        if body["kind"] == "RagRevision"
+    ]
+    told = {"schedule": observed.service.spec.index.refresh.schedule, "since": "2026-11-21T08:00:00Z"}
+    released = replace(observed, body={**observed.body, "status": {"indexRefresh": told}}).with_children(made)
+    plan = make_plan(released, datetime(2026, 11, 22, 8, tzinfo=UTC))
+    return build_all(observed.service, released, plan, SETTINGS)
 
 
 def parsed(spec: Json) -> RagService:

@@ -229,7 +229,8 @@ class World:
         """Keep an object as the API server would: uid, version, generation."""
         key = key_of(desired)
         old = self.objects.get(key)
-        metadata = (old or {}).get("metadata", {"uid": f"uid-{key.kind}-{key.name}", "generation": 0})
+        made = {"uid": f"uid-{key.kind}-{key.name}", "creationTimestamp": self.now.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        metadata = (old or {}).get("metadata", {**made, "generation": 0})
         changed = old is None or old.get("spec") != desired.get("spec")
         body = merged(old or {}, desired)
         for list_owner in ("data", "spec"):
