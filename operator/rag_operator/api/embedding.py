@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from .base import Part, SecretKeyReference, cel, ruled
 from .model_name import ModelName, ModelRevision
-from .vector_store import Url
+from .url import Url
 
 _NO_SERVER = "provider External needs the server: set embedding.external"
 

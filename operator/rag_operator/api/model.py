@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from .base import Matches, Part, SecretKeyReference, cel, ruled
 from .model_name import ModelName, ModelRevision
-from .vector_store import Url
+from .url import Url
 from .vllm import Vllm
 
 _NO_NAME = "runtime VLLM needs the name of a model: set model.name, like Qwen/Qwen2.5-1.5B-Instruct"

@@ -8,10 +8,10 @@ from pydantic import Field, model_validator
 from .base import Cpu, Disk, Image, Matches, Memory, ObjectName, Part, SecretKeyReference, cel, ruled
 from .compute import Limits, Requests, Resources
 from .paths import RelativePath
-from .vector_store import Grows, Url
+from .url import Url
+from .volume import CANNOT_CHANGE, SAME_CLASS, Grows
 
 _ONE_SOURCE = "set at most one of hub, s3, persistentVolumeClaim and image"
-_FIXED = "cannot change on an existing volume: put the old value back, or make another RagService"
 
 S3Url = Annotated[
     str,
@@ -133,13 +133,8 @@ class ModelCache(Part):
     """Where downloaded weights and compiled code are kept."""
 
     model_config = ruled(
-        cel(
-            "has(self.storageClassName) == has(oldSelf.storageClassName)"
-            " && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
-            _FIXED,
-            field=".storageClassName",
-        ),
-        cel("self.accessMode == oldSelf.accessMode", _FIXED, field=".accessMode"),
+        SAME_CLASS,
+        cel("self.accessMode == oldSelf.accessMode", CANNOT_CHANGE, field=".accessMode"),
     )
 
     type: CacheType = Field(

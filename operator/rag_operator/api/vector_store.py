@@ -2,51 +2,18 @@
 
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from .base import Cel, Disk, Image, Matches, ObjectName, Part, SecretKeyReference, cel, ruled
+from .base import Disk, Image, ObjectName, Part, SecretKeyReference, cel, ruled
 from .compute import QdrantResources
-
-
-def _without_slash(url: str) -> str:
-    return url.rstrip("/")
-
-
-_NO_CREDENTIALS = "must not hold a user name or password: name a Secret in apiKeySecretRef"
-_NOT_SMALLER = "cannot shrink: volumes only grow. Put the old size back, or make another RagService"
-
-Url = Annotated[
-    str,
-    Field(min_length=1, max_length=512),
-    Matches("^https?://", "must be an address that starts with http:// or https://"),
-    Matches("^[a-zA-Z]+://[^/?#]", "must name a host, like https://qdrant.example.com:6333"),
-    Cel("!self.startsWith('http') || isURL(self)", "must be an address like https://qdrant.example.com:6333"),
-    Matches("^[a-zA-Z]+://[^/]*@", _NO_CREDENTIALS, forbidden=True),
-    Matches(r"[?#\x00-\x20]", "must not hold a query, a fragment or white space", forbidden=True),
-    AfterValidator(_without_slash),
-]
-
-Grows = (
-    Cel(
-        "!isQuantity(string(self)) || !quantity(string(self)).isLessThan(quantity(string(oldSelf)))",
-        _NOT_SMALLER,
-        expression=f"'cannot shrink from ' + string(oldSelf) + '{_NOT_SMALLER.removeprefix('cannot shrink')}'",
-    ),
-)
-"""Of the size of a volume."""
+from .url import Url
+from .volume import SAME_CLASS, Grows
 
 
 class Storage(Part):
     """The volume of the vector store."""
 
-    model_config = ruled(
-        cel(
-            "has(self.storageClassName) == has(oldSelf.storageClassName)"
-            " && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
-            "cannot change on an existing volume: put the old value back, or make another RagService",
-            field=".storageClassName",
-        )
-    )
+    model_config = ruled(SAME_CLASS)
 
     size: Annotated[Disk, *Grows] = Field(
         default="5Gi",
