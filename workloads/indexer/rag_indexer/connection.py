@@ -1,8 +1,5 @@
 """The connection to Qdrant, which the modules `store` and `catalog` share: every call is repeated with back-off until its time is up."""
 
-import asyncio
-import logging
-import time
 import warnings
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -12,8 +9,7 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from .errors import IndexFailure
-
-log = logging.getLogger("rag_indexer")
+from .patience import Passing, Patience
 
 OLDEST_SERVER = (1, 16)
 """Collection metadata, which carries the stamp, came with 1.16."""
@@ -36,7 +32,7 @@ class Connection:
     """One Qdrant server. `wait_seconds` bounds how long a call is repeated while the server is away."""
 
     def __init__(self, url: str, api_key: str | None, wait_seconds: float) -> None:
-        self._wait_seconds = wait_seconds
+        self._patience = Patience("vector store", wait_seconds, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         with warnings.catch_warnings():
             # A key over plain http: inside the cluster it is the operator's own Service, outside it is the user's choice.
             warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
@@ -58,30 +54,27 @@ class Connection:
         self, verb: str, what: str, call: Callable[[], Awaitable[T]], on_waiting: Callable[[], None] = lambda: None
     ) -> T:
         """Repeats a call that failed for reasons that pass. Raises IndexFailure, Missing or Exists. `what` is for messages."""
-        deadline = time.monotonic() + self._wait_seconds
-        pause = FIRST_PAUSE_SECONDS
-        while True:
+
+        async def once() -> T:
             try:
                 return await call()
             except UnexpectedResponse as error:
                 _refusal(verb, what, error)
-                reason = f"status {error.status_code}"
+                raise Passing(f"status {error.status_code}") from error
             except ResourceExhaustedResponse as error:
-                reason = "status 429"
-                pause = max(pause, min(error.retry_after_s, LONGEST_PAUSE_SECONDS))
+                raise Passing("status 429", error.retry_after_s) from error
             except ResponseHandlingException as error:
-                reason = type(error.source).__name__
-            if time.monotonic() + pause > deadline:
-                raise IndexFailure(
-                    "VectorStoreUnreachable",
-                    f"Cannot {verb} the collection within {self._wait_seconds:.0f} s ({reason}): "
-                    "see whether Qdrant runs and whether its address is right.",
-                    retryable=True,
-                )
-            on_waiting()
-            log.info("waiting for the vector store", extra={"reason": reason, "pause_seconds": pause})
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                raise Passing(type(error.source).__name__) from error
+
+        def given_up(reason: str) -> IndexFailure:
+            return IndexFailure(
+                "VectorStoreUnreachable",
+                f"Cannot {verb} the collection within {self._patience.seconds:.0f} s ({reason}): "
+                "see whether Qdrant runs and whether its address is right.",
+                retryable=True,
+            )
+
+        return await self._patience.repeat(once, given_up, on_waiting)
 
 
 def _refusal(verb: str, name: str, error: UnexpectedResponse) -> None:

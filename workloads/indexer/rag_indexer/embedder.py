@@ -1,18 +1,15 @@
 """Turns chunks into vectors, by an embedding server in the OpenAI protocol. Every request is repeated until its time is up."""
 
-import asyncio
 import json
-import logging
-import time
 from collections.abc import Sequence
+from functools import partial
 
 import aiohttp
 from rag_contract import embeddings
 from rag_contract.environment import IndexerEnvironment
 
 from .errors import IndexFailure
-
-log = logging.getLogger("rag_indexer")
+from .patience import Passing, Patience
 
 REQUEST_SECONDS = 60
 REQUEST_TEXTS = 32
@@ -32,7 +29,7 @@ class Embedder:
         self._url = settings.embedding_url.rstrip("/") + embeddings.PATH
         self._model = identity.model
         self._dimension = identity.dimension
-        self._wait_seconds = settings.wait_seconds
+        self._patience = Patience("embedding server", settings.wait_seconds, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         self._headers = {"content-type": "application/json"}
         if api_key:
             self._headers["authorization"] = f"Bearer {api_key.strip()}"
@@ -46,35 +43,20 @@ class Embedder:
         """The vectors in the order of the texts, a bounded number of them a request. Raises IndexFailure."""
         found: list[list[float]] = []
         for start in range(0, len(texts), REQUEST_TEXTS):
-            found += await self._repeat(texts[start : start + REQUEST_TEXTS])
+            once = partial(self._once, texts[start : start + REQUEST_TEXTS])
+            found += await self._patience.repeat(once, self._given_up)
         return found
 
-    async def _repeat(self, texts: Sequence[str]) -> list[list[float]]:
-        deadline, pause = time.monotonic() + self._wait_seconds, FIRST_PAUSE_SECONDS
-        while True:
-            try:
-                return await self._once(texts)
-            except _Passing as error:
-                reason, pause = error.reason, max(pause, min(error.after, LONGEST_PAUSE_SECONDS))
-            except (aiohttp.ClientError, OSError) as error:
-                reason = type(error).__name__
-            if time.monotonic() + pause > deadline:
-                raise IndexFailure(
-                    "EmbeddingUnreachable",
-                    f"The embedding server did not embed within {self._wait_seconds:.0f} s ({reason}): see whether it "
-                    "runs and whether spec.index.embedding.external.url is right.",
-                    retryable=True,
-                )
-            log.info("waiting for the embedding server", extra={"reason": reason, "pause_seconds": pause})
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+    def _given_up(self, reason: str) -> IndexFailure:
+        return IndexFailure(
+            "EmbeddingUnreachable",
+            f"The embedding server did not embed within {self._patience.seconds:.0f} s ({reason}): see whether it "
+            "runs and whether spec.index.embedding.external.url is right.",
+            retryable=True,
+        )
 
     async def _once(self, texts: Sequence[str]) -> list[list[float]]:
-        body = json.dumps(embeddings.request(self._model, texts), ensure_ascii=False).encode()
-        async with self._opened().post(self._url, data=body, headers=self._headers, allow_redirects=False) as response:
-            if response.status != 200:
-                raise _refused(response)
-            content = await _content(response)
+        content = await self._answer(texts)
         try:
             return embeddings.vectors(json.loads(content), len(texts), self._dimension)
         except embeddings.WrongDimension as error:
@@ -90,6 +72,17 @@ class Embedder:
                 "spec.index.embedding.external.url names a server of the OpenAI protocol.",
             ) from error
 
+    async def _answer(self, texts: Sequence[str]) -> bytes:
+        body = json.dumps(embeddings.request(self._model, texts), ensure_ascii=False).encode()
+        session = self._opened()
+        try:
+            async with session.post(self._url, data=body, headers=self._headers, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise _refused(response)
+                return await _content(response)
+        except (aiohttp.ClientError, OSError) as error:
+            raise Passing(type(error).__name__) from error
+
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
@@ -98,21 +91,12 @@ class Embedder:
         return self._session
 
 
-class _Passing(Exception):
-    """A refusal that passes. `after` is how long the server asks to wait, in seconds."""
-
-    def __init__(self, reason: str, after: float) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.after = after
-
-
 def _refused(response: aiohttp.ClientResponse) -> Exception:
     """What a status other than 200 means."""
     status = response.status
     if status >= 500 or status in _PASSES:
         wait = response.headers.get("retry-after", "")
-        return _Passing(f"status {status}", float(wait) if wait.isascii() and wait.isdigit() else 0.0)
+        return Passing(f"status {status}", float(wait) if wait.isascii() and wait.isdigit() else 0.0)
     if status in {401, 403}:
         return IndexFailure(
             "EmbeddingUnauthorized",
