@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.fixtures import Cluster, new_namespace
-from tests.control_plane.reconcile.harness import Kube, config_map
+from tests.cluster.fixtures import Cluster
+from tests.control_plane.reconcile.harness import Kube, new_kube
 from tests.control_plane.reconcile.planes import plane
 
 from .life import Reference, World, world
@@ -16,11 +16,8 @@ __all__ = ["plane"]
 @pytest.fixture(scope="module")
 def kube(plane: Cluster) -> Iterator[Kube]:
     """A namespace that takes restricted pods only, with documents."""
-    with new_namespace(plane, "faults") as namespace:
-        kube = Kube(plane, namespace)
-        kube.create("ConfigMap", config_map("documents"))
+    with new_kube(plane, "faults") as kube:
         yield kube
-        kube.close()
 
 
 @pytest.fixture(scope="module")

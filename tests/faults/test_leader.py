@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.fixtures import Cluster, new_namespace
-from tests.control_plane.reconcile.harness import MERGE, Kube, config_map, until
+from tests.cluster.fixtures import Cluster
+from tests.control_plane.reconcile.harness import MERGE, Kube, new_kube, until
 
 from .life import NodesDouble, Process, World
 from .plans import Fault, Rule
@@ -25,11 +25,8 @@ END_SECONDS = 10.0
 
 @pytest.fixture
 def space(plane: Cluster) -> Iterator[Kube]:
-    with new_namespace(plane, "leader") as namespace:
-        kube = Kube(plane, namespace)
-        kube.create("ConfigMap", config_map("documents"))
+    with new_kube(plane, "leader") as kube:
         yield kube
-        kube.close()
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from rag_operator import names
 
-from tests.cluster.fixtures import Cluster, new_namespace
-from tests.control_plane.reconcile.harness import Kube, config_map, until
+from tests.cluster.fixtures import Cluster
+from tests.control_plane.reconcile.harness import new_kube, until
 
 from .life import Reference, World, world
 from .plans import StreamFault
@@ -24,15 +24,12 @@ UNCOUNTED = ("events", "pods", "ragservices/status")
 @pytest.fixture(scope="module")
 def often(plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A namespace whose operator compares its caches every few seconds, with one settled service."""
-    with new_namespace(plane, "often") as namespace:
-        kube = Kube(plane, namespace)
-        kube.create("ConfigMap", config_map("documents"))
-        with world(plane, kube, tmp_path_factory.mktemp("often"), resync_seconds=str(RESYNC_SECONDS)) as made:
-            made.create(SERVICE)
-            made.served([SERVICE], 1)
-            made.quiet()
-            yield made
-        kube.close()
+    folder = tmp_path_factory.mktemp("often")
+    with new_kube(plane, "often") as kube, world(plane, kube, folder, resync_seconds=str(RESYNC_SECONDS)) as made:
+        made.create(SERVICE)
+        made.served([SERVICE], 1)
+        made.quiet()
+        yield made
 
 
 def counted(stage: World, service: str) -> Counter[str]:

@@ -42,28 +42,21 @@ def _delete(collection: Collection, body: Body) -> int:
     return collection.update(_chosen(collection, body, kinds.delete_points, kinds.delete_points_by_filter))
 
 
-def _set_payload(collection: Collection, body: Body) -> int:
-    payload, key, kinds = body.get("payload") or {}, body.get("key"), edge.UpdateOperation
+def _written(collection: Collection, body: Body, by_ids: Callable[..., Any], by_filter: Callable[..., Any]) -> int:
+    payload, key = body.get("payload") or {}, body.get("key")
     return collection.update(
-        _chosen(
-            collection,
-            body,
-            lambda ids: kinds.set_payload(ids, payload, key),
-            lambda chosen: kinds.set_payload_by_filter(chosen, payload, key),
-        )
+        _chosen(collection, body, lambda ids: by_ids(ids, payload, key), lambda chosen: by_filter(chosen, payload, key))
     )
+
+
+def _set_payload(collection: Collection, body: Body) -> int:
+    kinds = edge.UpdateOperation
+    return _written(collection, body, kinds.set_payload, kinds.set_payload_by_filter)
 
 
 def _overwrite_payload(collection: Collection, body: Body) -> int:
-    payload, key, kinds = body.get("payload") or {}, body.get("key"), edge.UpdateOperation
-    return collection.update(
-        _chosen(
-            collection,
-            body,
-            lambda ids: kinds.overwrite_payload(ids, payload, key),
-            lambda chosen: kinds.overwrite_payload_by_filter(chosen, payload, key),
-        )
-    )
+    kinds = edge.UpdateOperation
+    return _written(collection, body, kinds.overwrite_payload, kinds.overwrite_payload_by_filter)
 
 
 def _delete_payload(collection: Collection, body: Body) -> int:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.fixtures import Cluster, new_namespace
+from tests.cluster.fixtures import Cluster
 
-from .harness import Kube, config_map, operator
+from .harness import Kube, new_kube, operator
 from .planes import plane
 
 __all__ = ["plane"]
@@ -16,19 +16,12 @@ __all__ = ["plane"]
 def kube(plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
     """A namespace that takes restricted pods only, with documents, watched by a running operator."""
     log = tmp_path_factory.mktemp("operator") / "operator.log"
-    with new_namespace(plane, "reconcile") as namespace:
-        kube = Kube(plane, namespace)
-        kube.create("ConfigMap", config_map("documents"))
-        with operator(plane, namespace, log):
-            yield kube
-        kube.close()
+    with new_kube(plane, "reconcile") as kube, operator(plane, kube.namespace, log):
+        yield kube
 
 
 @pytest.fixture
 def quiet_kube(plane: Cluster) -> Iterator[Kube]:
     """A namespace like `kube`'s that no operator watches yet."""
-    with new_namespace(plane, "reconcile-alone") as namespace:
-        kube = Kube(plane, namespace)
-        kube.create("ConfigMap", config_map("documents"))
+    with new_kube(plane, "reconcile-alone") as kube:
         yield kube
-        kube.close()

@@ -26,7 +26,7 @@ from rag_contract.release_table import FILE_NAME, ReleaseTable
 from rag_contract.reports import IndexResult, SweepResult
 from rag_operator import names
 
-from tests.cluster.fixtures import Cluster
+from tests.cluster.fixtures import Cluster, new_namespace
 from tests.unit.rag_operator.world import report
 
 Json = dict[str, Any]
@@ -128,6 +128,14 @@ class Kube:
     def close(self) -> None:
         """End the connection."""
         self._connection.close()
+
+
+@contextlib.contextmanager
+def new_kube(cluster: Cluster, hint: str) -> Iterator[Kube]:
+    """A new namespace that takes restricted pods only, with documents; `hint` is the start of its name."""
+    with new_namespace(cluster, hint) as namespace, contextlib.closing(Kube(cluster, namespace)) as kube:
+        kube.create("ConfigMap", config_map("documents"))
+        yield kube
 
 
 def until(what: Callable[[], Any], seconds: float = 40.0) -> float:

@@ -12,7 +12,7 @@ from rag_api.app import Seams
 from rag_api.generator.openai import Patience
 from rag_contract.release_table import Endpoint, Fallback, Policy, Prices
 
-from tests.unit.openai_double import chunk, event, model_server
+from tests.unit.openai_double import ModelServer, chunk, event, model_server
 
 from .doubles import answering, source
 from .doubles import store as store_double
@@ -180,6 +180,15 @@ async def test_a_slow_answer_is_not_cut_and_a_pause_in_it_is(folder: Folder, tmp
         assert (await running.ask(QUESTION)).code == "MODEL_TIMEOUT"
 
 
+async def asked_and_left(running: Api, server: ModelServer) -> float:
+    """A client that goes as soon as the server is at its question: when it went, by the monotonic clock."""
+    task = asyncio.create_task(running.ask(QUESTION))
+    await until(lambda: server.at_work == 1)
+    left = time.monotonic()
+    task.cancel()
+    return left
+
+
 @pytest.mark.parametrize("steps", [(...,), ("First ", ...)], ids=["before the first token", "after it"])
 async def test_a_client_that_leaves_frees_the_server_within_half_a_second(
     folder: Folder, tmp_path: Path, steps: tuple[Any, ...]
@@ -194,10 +203,7 @@ async def test_a_client_that_leaves_frees_the_server_within_half_a_second(
                     left = time.monotonic()
                     response.close()
             else:
-                task = asyncio.create_task(running.ask(QUESTION))
-                await until(lambda: server.at_work == 1)
-                left = time.monotonic()
-                task.cancel()
+                left = await asked_and_left(running, server)
             await until(lambda: not server.at_work)
             assert server.left[-1] - left < 0.5
         assert await running.until_idle()
@@ -207,10 +213,7 @@ async def test_a_client_that_leaves_before_the_status_line_frees_the_server(fold
     async with model_server() as server, api(tmp_path) as running:
         server.before_headers = 30
         await running.take(folder.serve(revision(model=served_by(server.endpoint()))))
-        task = asyncio.create_task(running.ask(QUESTION))
-        await until(lambda: server.at_work == 1)
-        left = time.monotonic()
-        task.cancel()
+        left = await asked_and_left(running, server)
         await until(lambda: not server.at_work)
         assert server.left[-1] - left < 0.5
 

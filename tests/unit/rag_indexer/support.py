@@ -1,18 +1,18 @@
 """Settings and document folders for the indexer's tests."""
 
-import os
 import random
 import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from rag_contract.environment import QDRANT_API_KEY_VARIABLE, IndexerEnvironment
+
+from tests.unit.rag_jobs import programs
+from tests.unit.rag_jobs.programs import Process
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -56,17 +56,10 @@ def many(folder: Path, documents: int, sections: int) -> Path:
     return folder
 
 
-@contextmanager
-def running(command: str, chosen: IndexerEnvironment, api_key: str = "") -> Iterator["subprocess.Popen[str]"]:
+def running(command: str, chosen: IndexerEnvironment, api_key: str = "") -> AbstractContextManager[Process]:
     """The program as its image runs it; killed at the end. Standard error is a pipe of JSON lines."""
-    environment = os.environ | chosen.to_env() | ({QDRANT_API_KEY_VARIABLE: api_key} if api_key else {})
-    arguments = [sys.executable, "-m", "rag_indexer", command]
-    process = subprocess.Popen(arguments, env=environment, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    key = {QDRANT_API_KEY_VARIABLE: api_key} if api_key else {}
+    return programs.running(["rag_indexer", command], chosen.to_env() | key)
 
 
 class StallingProxy:

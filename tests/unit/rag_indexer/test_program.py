@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import urllib.request
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from rag_contract.reports import IndexProgress, IndexResult
 from rag_indexer.__main__ import main
 
 from tests.qdrant_standin.fixture import Standin
+from tests.unit.rag_jobs.programs import Process, port_of, progress
 
 from .conftest import KEY, Bench
 from .support import StallingProxy, many, running, settings, write
@@ -26,21 +25,11 @@ def _result(chosen: IndexerEnvironment) -> IndexResult:
     return IndexResult.model_validate_json(Path(chosen.termination_path).read_text(encoding="utf-8"))
 
 
-def _progress_port(process: "subprocess.Popen[str]") -> int:
-    """From the log: the settings ask for any free port."""
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "port" in (entry := json.loads(line)):
-            return int(entry["port"])
-    raise AssertionError("the program ended without serving its progress")
-
-
 def _progress(port: int) -> IndexProgress:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/progress", timeout=5) as answer:
-        return IndexProgress.model_validate_json(answer.read())
+    return IndexProgress.model_validate_json(progress(port))
 
 
-def _through(network: StallingProxy, chosen: IndexerEnvironment) -> AbstractContextManager["subprocess.Popen[str]"]:
+def _through(network: StallingProxy, chosen: IndexerEnvironment) -> AbstractContextManager[Process]:
     return running("build", chosen.model_copy(update={"qdrant_url": network.url}), KEY)
 
 
@@ -48,7 +37,7 @@ async def test_killed_in_the_middle_and_run_again(bench: Bench, tmp_path: Path) 
     many(tmp_path / "docs", DOCUMENTS, SECTIONS)
     chosen = bench.settings(documents_path=str(tmp_path / "docs"), termination_path=str(tmp_path / "end"))
     with StallingProxy(bench.server.url, BUDGET) as network, _through(network, chosen) as first:
-        port = _progress_port(first)
+        port = port_of(first)
         assert network.stalled.wait(60)
         seen = _progress(port)
         first.send_signal(signal.SIGKILL)
@@ -71,7 +60,7 @@ async def test_stopped_from_outside(bench: Bench, tmp_path: Path) -> None:
     many(tmp_path / "docs", DOCUMENTS, SECTIONS)
     chosen = bench.settings(documents_path=str(tmp_path / "docs"), termination_path=str(tmp_path / "end"))
     with StallingProxy(bench.server.url, BUDGET) as network, _through(network, chosen) as process:
-        _progress_port(process)
+        port_of(process)
         assert network.stalled.wait(60)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)  # the request that hangs would be given up after 60 s
@@ -90,7 +79,7 @@ def test_it_waits_for_a_store_that_comes_late(tmp_path: Path) -> None:
     paths = {"documents_path": str(tmp_path / "docs"), "termination_path": str(tmp_path / "end")}
     try:
         with running("build", settings(qdrant_url=server.url, wait_seconds=60, **paths)) as process:
-            assert _progress(_progress_port(process)).stage == "Waiting"
+            assert _progress(port_of(process)).stage == "Waiting"
             server.start()
             _, log = process.communicate(timeout=90)
     finally:

@@ -1,16 +1,15 @@
 """Made-up weights, settings, and the program as a process."""
 
-import os
 import random
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from rag_contract.model_cache import DoneMarker
 from rag_contract.model_fetch import FetchEnvironment
+
+from tests.unit.rag_jobs import programs
+from tests.unit.rag_jobs.programs import Process
 
 REPOSITORY = "made-up/tiny"
 MIB = 1 << 20
@@ -70,19 +69,6 @@ def found(chosen: FetchEnvironment) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-@contextmanager
-def running(chosen: FetchEnvironment, **environment: str) -> Iterator["subprocess.Popen[str]"]:
+def running(chosen: FetchEnvironment, **environment: str) -> AbstractContextManager[Process]:
     """The program; it is killed at the end when it still runs."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "AWS_", "RAG_"))}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "rag_model_fetch"],
-        env=kept | chosen.to_env() | environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate(timeout=30)
+    return programs.running(["rag_model_fetch"], chosen.to_env() | environment)

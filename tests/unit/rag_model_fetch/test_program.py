@@ -2,15 +2,15 @@
 
 import json
 import signal
-import subprocess
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rag_contract.model_fetch import FetchEnvironment, FetchProgress, FetchResult
 from rag_model_fetch.__main__ import main
+
+from tests.unit.rag_jobs.programs import port_of, progress
 
 from .doubles import HubDouble, serving
 from .support import MIB, REPOSITORY, WANTED, found, marker, repository, running, settings
@@ -30,18 +30,8 @@ def result_of(chosen: FetchEnvironment) -> FetchResult:
     return FetchResult.model_validate_json(Path(chosen.termination_path).read_text(encoding="utf-8"))
 
 
-def port_of(process: "subprocess.Popen[str]") -> int:
-    """From the log: the settings ask for any free port."""
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "port" in (entry := json.loads(line)):
-            return int(entry["port"])
-    raise AssertionError("the program ended without serving its progress")
-
-
 def progress_of(port: int) -> FetchProgress:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/progress", timeout=5) as answer:
-        return FetchProgress.model_validate_json(answer.read())
+    return FetchProgress.model_validate_json(progress(port))
 
 
 def until_bytes(port: int, least: int) -> FetchProgress:
