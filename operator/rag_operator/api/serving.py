@@ -3,10 +3,26 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from .base import DataKey, Image, ObjectName, Part, cel, ruled
+from .base import Cel, DataKey, Image, Matches, ObjectName, Part, cel, ruled
 from .compute import ApiResources
+
+CollectorUrl = Annotated[
+    str,
+    Field(min_length=1, max_length=512),
+    Matches("^https?://[^/?#]", "must be an address that starts with http:// or https:// and names a host"),
+    Cel(
+        "!self.startsWith('http') || isURL(self)",
+        "must be an address like http://otel-collector.observability.svc:4318",
+    ),
+    Matches(
+        "^[a-zA-Z]+://[^/]*@", "must not hold a user name or password: name a collector that needs none", forbidden=True
+    ),
+    Matches(r"[?#\x00-\x20]", "must not hold a query, a fragment or white space", forbidden=True),
+    Matches("/v1/traces/?$", "must end before /v1/traces, which is added", forbidden=True),
+    AfterValidator(lambda url: url.rstrip("/")),
+]
 
 
 class AuthMode(StrEnum):
@@ -82,6 +98,23 @@ class RequestLimits(Part):
     )
 
 
+class Tracing(Part):
+    """Where traces of the questions go."""
+
+    endpoint: CollectorUrl = Field(
+        description="Address of a collector that takes OTLP over HTTP, like http://otel-collector.observability.svc:4318;"
+        " /v1/traces is added."
+    )
+    sample_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=1.0, description="Share of the questions that are traced, from 0 to 1."
+    )
+    trust_parent: bool = Field(
+        default=False,
+        description="True: a request's traceparent header names the trace that it belongs to and whether that is recorded."
+        " Only where everybody who reaches the API may decide that.",
+    )
+
+
 class Api(Part):
     """The RAG API."""
 
@@ -95,4 +128,7 @@ class Api(Part):
     drain_seconds: Annotated[int, Field(ge=0, le=600)] = Field(
         default=30,
         description="How long a pod that is ended goes on answering the requests that it has begun, in seconds.",
+    )
+    tracing: Tracing | None = Field(
+        default=None, description="Traces of the questions, for a collector of OpenTelemetry. Default: none."
     )

@@ -30,7 +30,7 @@ SECRET_MODE = 0o440
 
 def environment(svc: RagService) -> ApiEnvironment:
     """Everything that an API pod is told, secrets apart."""
-    spec = svc.spec.api
+    spec, tracing = svc.spec.api, svc.spec.api.tracing
     return ApiEnvironment(
         service=svc.metadata.name,
         qdrant_url=store.url(svc),
@@ -43,6 +43,11 @@ def environment(svc: RagService) -> ApiEnvironment:
         max_concurrent_requests=spec.limits.max_concurrent_requests,
         requests_per_minute=spec.limits.requests_per_minute,
         drain_seconds=spec.drain_seconds,
+        # All absent without a collector: the settings of everybody else stay as they are.
+        tracing_endpoint=tracing.endpoint if tracing else None,
+        tracing_namespace=svc.metadata.namespace if tracing else None,
+        tracing_sample_ratio=tracing.sample_ratio if tracing else None,
+        tracing_trust_parent=tracing.trust_parent if tracing else None,
     )
 
 

@@ -80,6 +80,17 @@ def test_every_api_setting_of_the_spec_arrives() -> None:
         read.drain_seconds,
     )
     assert told == (30, 90, 500, 8, 0, 20)
+    traced = (
+        read.tracing_endpoint,
+        read.tracing_namespace,
+        read.tracing_sample_ratio,
+        read.tracing_trust_parent,
+    )
+    assert traced == ("http://collector.observability.svc:4318", "team-a", 0.25, True)
+
+
+def test_without_a_collector_the_settings_say_nothing_of_traces() -> None:
+    assert not [name for name in settings_of("minimal") if "TRAC" in name]
 
 
 @pytest.mark.parametrize("case", CASES)
