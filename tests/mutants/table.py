@@ -1,6 +1,8 @@
-"""The table: how the code is broken, and which test has to notice. Releases have a table of their own."""
+"""The table: how the code is broken, and which test has to notice. Releases and model servers have tables of their own."""
 
+from .models import MODELS
 from .mutant import Mutant
+from .placing import PLACING
 from .releases import RELEASES
 
 OPERATOR = "operator/rag_operator/"
@@ -405,4 +407,4 @@ LEADING = (
         UNIT + "test_lease.py::test_one_leads_and_keeps_leading",
     ),
 )
-MUTANTS: tuple[Mutant, ...] = (*OWNERSHIP, *PASSES, *RUNTIME, *LEADING, *RELEASES)
+MUTANTS: tuple[Mutant, ...] = (*OWNERSHIP, *PASSES, *RUNTIME, *LEADING, *RELEASES, *PLACING, *MODELS)
