@@ -14,6 +14,7 @@ from ..releases.model import hosted_models
 from ..settings import PACKAGE_VERSION, Settings
 from . import (
     api,
+    batch,
     index,
     index_sweep,
     kept,
@@ -206,10 +207,6 @@ def _index(svc: RagService, observed: Observed, plan: Plan, settings: Settings, 
     job = index.job(svc, plan.index, settings, stamp, first=first)
     if live is None and index_sweep.may_drop(observed, plan.index.collection):
         return []
-    if live is not None and _template(live) != _template(job):
+    if live is not None and batch.template(live) != batch.template(job):
         return []
     return [job]
-
-
-def _template(job: Json) -> str:
-    return str((job["metadata"].get("annotations") or {}).get(names.ANNOTATION_TEMPLATE, ""))

@@ -13,14 +13,12 @@ from rag_contract.environment import (
 from .. import names, quantities
 from ..api import RagService
 from ..releases import IndexTarget
-from ..releases.identity import digest
 from ..settings import Settings
-from . import pod, store
+from . import batch, pod, store
 
 Json = dict[str, Any]
 
 RETRIES = 3
-EXIT_WILL_NOT_FIX_ITSELF = 2
 GRACE_SECONDS = 30
 
 
@@ -64,7 +62,7 @@ def _embedding(svc: RagService) -> Json:
 
 
 def job(svc: RagService, target: IndexTarget, settings: Settings, key_stamp: str, *, first: bool) -> Json:
-    """One run. A Job's template is immutable, so the annotation says what it was made from."""
+    """One run that builds the target. `first`: as of `environment`."""
     environ = environment(svc, target, first=first).to_env()
     spec = svc.spec.index
     made_from = {
@@ -74,41 +72,20 @@ def job(svc: RagService, target: IndexTarget, settings: Settings, key_stamp: str
         "deadline": spec.deadline_seconds,
         "key": key_stamp,
     }
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": names.index_job(svc.metadata.name, target.hash),
-            "labels": {names.LABEL_COMPONENT: names.COMPONENT_INDEX},
-            "annotations": {
-                names.ANNOTATION_TEMPLATE: digest(made_from),
-                **({names.ANNOTATION_SLOT: target.slot} if target.slot else {}),
-            },
-        },
-        "spec": {
-            "parallelism": 1,
-            "completions": 1,
-            "suspend": False,
-            "backoffLimit": RETRIES,
-            "activeDeadlineSeconds": spec.deadline_seconds,
-            "podFailurePolicy": {"rules": _failure_rules()},
-            "template": {
-                "metadata": {"labels": names.labels(svc.metadata.name, names.COMPONENT_INDEX)},
-                "spec": _pod(svc, environ, settings),
-            },
-        },
-    }
-
-
-def _failure_rules() -> list[Json]:
-    """An evicted pod is not a failed try; a fault of the documents or settings is not tried again."""
-    return [
-        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-        {
-            "action": "FailJob",
-            "onExitCodes": {"containerName": "indexer", "operator": "In", "values": [EXIT_WILL_NOT_FIX_ITSELF]},
-        },
-    ]
+    pod_spec = _pod(svc, environ, settings)
+    made = batch.job(
+        svc.metadata.name,
+        names.COMPONENT_INDEX,
+        names.index_job(svc.metadata.name, target.hash),
+        made_from,
+        pod_spec,
+        backoffLimit=RETRIES,
+        activeDeadlineSeconds=spec.deadline_seconds,
+        podFailurePolicy=batch.failure_policy(pod_spec),
+    )
+    if target.slot:
+        made["metadata"]["annotations"][names.ANNOTATION_SLOT] = target.slot
+    return made
 
 
 def _pod(svc: RagService, environ: dict[str, str], settings: Settings) -> Json:
