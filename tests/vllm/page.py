@@ -5,11 +5,12 @@ from typing import Final, get_args
 from rag_contract.engine_logs import SIGNATURES
 from rag_contract.model_server import EngineFault, ModelServerEnvironment
 from rag_operator.api import Vllm
+from rag_operator.api.engine import RECORDED_VERSION
 from rag_operator.api.reasons import REMEDIES, Reason
 from rag_operator.resources import engine
+from rag_operator.scheduling import COSTS, RollOut
 
 OWN_CAUSES: Final[dict[str, str]] = {
-    "LoadDeadlineExceeded": "The engine gave no answer within its time.",
     "EngineStalled": "Requests waited and the engine made no step: it hung and was restarted.",
     "EngineCrashed": "The engine ended, and its log fits no line of the table.",
     "InvalidSettings": "The operator and the launcher do not belong together.",
@@ -52,6 +53,48 @@ The launcher is the parent of `vllm serve` and not in the way of answers. In the
 4. SIGTERM: `/ready` is 503, what is in flight is finished, new requests are refused. Exit code 0 when nothing was cut off.
 5. The termination message is a `ModelServerResult` (`rag_contract.model_server`): reason, message with remedy, and the engine's own line.
 
+## Arguments
+
+`spec.model.vllm.args` goes to `vllm serve` behind what the operator writes. Three kinds are not simply passed on:
+
+| argument | what happens |
+|---|---|
+| the operator's own (`--port`, `--api-key`, `--tensor-parallel-size`, ...), or one that vLLM has removed (`--swap-space`, ...) | refused at `kubectl apply`, with the field or flag to use; a shortened one (`--tensor-par`) by `SpecValid` |
+| unknown to vLLM {version}; one that logs questions or answers; a `model.revision` that is no commit | taken, with a warning in `SpecValid` (`ValidWithWarnings`) and as an event |
+| `trustRemoteCode`, or a plugin's file, where `RAG_OPERATOR_ALLOW_REMOTE_CODE` is false | refused by `SpecValid` |
+
+Everything else is the engine's: memory utilisation is 0.90 (`gpuMemoryPercent`), prefix caching and chunked prefill are as vLLM chooses.
+
+## Weights, then a GPU
+
+With `cache.type: Volume` a Job downloads the weights first, once for all replicas, into `weights/<key of repository and revision>`; it looks
+at the free space before the first byte and goes on where it was broken off. `status.modelFetch` has bytes, rate and time left. Only then
+pods ask for GPUs, with `HF_HUB_OFFLINE=1`. Weights on a claim or in an image are mounted; with `cache.type: Ephemeral` each pod downloads.
+
+Whether the pods find their GPUs is the condition `GpuSchedulable`, read from the nodes in the order device, labels, taints, size, free,
+CPU and memory; the first that no node passes is named, with the node that comes nearest. Of neighbours it tells the namespace and the
+number of pods. An operator without rights on nodes (`config/namespaced`) shows the scheduler's message instead.
+`.venv/bin/pytest tests/gpu` compares 1,000 random cases with the real scheduler's verdicts.
+
+## Exchanging pods
+
+Chosen at each change by what is free then, and told before it in `status.modelRollOut` and as an event:
+
+| situation | way | cost |
+|---|---|---|
+| room for one more pod | Surge | {surge} |
+| none, two replicas or more | OneByOne | {one_by_one} |
+| none, one replica; or the cache is ReadWriteOnce | Recreate | {recreate} |
+| `strategy: Surge` and no room; or no node would take the new pod anyway | Blocked | {blocked} |
+
+A pod that terminates holds its GPUs until it is gone. `strategy: Replace` never starts pods beside the old ones.
+
+## When it does not answer
+
+`spec.model.fallback` answers in its order, and such answers say `degraded`. The service is then not Ready (`ModelUnreachable`, seen within a
+minute), although it answers. `spec.model.enabled: false` does so on purpose. `runtime: Extractive` or `External` leaves the
+GPUs altogether; the block `vllm` may stay, so that one field leads back.
+
 ## Times
 
 All from two fields, L = `loadDeadlineSeconds` and D = `drainSeconds`; with the defaults (L = {load}, D = {drain}):
@@ -85,6 +128,11 @@ def page() -> str:
     return _PAGE.format(
         stall=stall,
         still=stall // 2,
+        version=".".join(map(str, RECORDED_VERSION)),
+        surge=COSTS[RollOut.SURGE],
+        one_by_one=COSTS[RollOut.ONE_BY_ONE],
+        recreate=COSTS[RollOut.RECREATE],
+        blocked=COSTS[RollOut.BLOCKED],
         load=spec.load_deadline_seconds,
         drain=spec.drain_seconds,
         times="\n".join(f"| {what} | {how} | {seconds} |" for what, how, seconds in times(spec)),

@@ -72,6 +72,9 @@ OWNED: Final = (
 CODE_FLAGS: Final = frozenset({"--tool-parser-plugin", "--reasoning-parser-plugin"})
 """Each names a file of Python code that the engine runs, which may be one of the model's repository."""
 
+LOGGING_FLAGS: Final = frozenset({"--enable-log-requests", "--enable-log-outputs", "--enable-log-deltas"})
+"""Each writes questions or answers into the engine's log, which says nothing of them otherwise."""
+
 REMOVED: Final = tuple(
     Flag(flag.spellings, f"was removed in vLLM {flag.version}: {flag.instead}") for flag in REMOVED_FLAGS
 )

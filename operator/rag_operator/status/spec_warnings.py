@@ -2,7 +2,7 @@
 
 import re
 
-from ..api.engine import RECORDED_VERSION, unknown_flags
+from ..api.engine import LOGGING_FLAGS, RECORDED_VERSION, stands_for, unknown_flags
 from .facts import Facts
 
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
@@ -11,7 +11,9 @@ _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 def spec_warnings(facts: Facts) -> list[str]:
     """Sentences about the wanted model, each with what to do; none for a model without a server of ours."""
     engine = facts.plan.model.engine
-    return [*_unknown(engine.arguments), *_unpinned(facts)] if engine is not None else []
+    if engine is None:
+        return []
+    return [*_unknown(engine.arguments), *_logged(engine.arguments), *_unpinned(facts)]
 
 
 def _unknown(arguments: tuple[str, ...]) -> list[str]:
@@ -22,6 +24,17 @@ def _unknown(arguments: tuple[str, ...]) -> list[str]:
     return [
         f"vLLM {version} does not know {', '.join(unknown)} of spec.model.vllm.args: where the image's vLLM does not either, it"
         " will not start. Correct the spelling, or leave it out."
+    ]
+
+
+def _logged(arguments: tuple[str, ...]) -> list[str]:
+    """vLLM logs no question unless it is told to."""
+    told = [argument for argument in arguments if stands_for(argument) & LOGGING_FLAGS]
+    if not told:
+        return []
+    return [
+        f"{', '.join(told)} of spec.model.vllm.args writes what people ask, or are answered, into the logs of the model's pods:"
+        " leave it out where they may not be read."
     ]
 
 

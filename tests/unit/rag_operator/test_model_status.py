@@ -104,6 +104,17 @@ async def test_unpinned_revision_and_unknown_flag_are_warned_of_from_the_first_p
     assert [] == [event for event in world.events[1:] if event[1] == "ValidWithWarnings"]
 
 
+async def test_who_lets_the_engine_log_questions_is_told_so() -> None:
+    world = World(declared({"args": ["--enable-log-requests"]}, revision="0" * 40))
+    await world.run()
+
+    assert world.reason("SpecValid") == ("True", "ValidWithWarnings")
+    assert (
+        "--enable-log-requests of spec.model.vllm.args writes what people ask"
+        in world.condition("SpecValid")["message"]
+    )
+
+
 async def test_warnings_keep_no_service_from_being_ready() -> None:
     assert ("True", "ValidWithWarnings") == (await serving(declared())).reason("SpecValid")
 
