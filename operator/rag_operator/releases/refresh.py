@@ -80,7 +80,7 @@ def _begun(observed: Observed, identity: IndexIdentity) -> Iterable[str]:
     """Slots of the Jobs that build the declared index, or have just built it."""
     for job in observed.of_kind("Job"):
         slot = (job["metadata"].get("annotations") or {}).get(names.ANNOTATION_SLOT, "")
-        if not slot or component_of(job) != names.COMPONENT_INDEX or "deletionTimestamp" in job["metadata"]:
+        if not slot or component_of(job) != names.COMPONENT_INDEX:
             continue
         built = names.index_job(observed.service.metadata.name, index_hash(observed.service.spec, identity, slot))
         end = finished(job)

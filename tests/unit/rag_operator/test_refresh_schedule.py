@@ -7,10 +7,10 @@ import pytest
 from pydantic import ValidationError
 from rag_operator import names
 from rag_operator.api.content import Refresh
-from rag_operator.observed import component_of
+from rag_operator.observed import ChildKey, component_of
 from rag_operator.releases.schedule import following, last
 
-from .world import World, merged, service
+from .world import World, merged, running_pod, service
 
 VOLUME = {"documents": {"configMapRef": None, "persistentVolumeClaim": {"claimName": "manuals"}}}
 DAILY: dict[str, Any] = {**VOLUME, "refresh": {"schedule": "0 9 * * *"}}
@@ -117,11 +117,12 @@ async def test_a_time_before_the_schedule_was_set_or_before_the_release_builds_n
     await world.run()
     await world.run()
     assert index_jobs(world) == [""]
-    world.edit(index={"refresh": {"schedule": "30 9 * * *"}})
+    world.later(2 * HOUR)
+    world.edit(index={"refresh": {"schedule": "0 11 * * *"}})
     await world.run()
     await world.run()
     assert index_jobs(world) == [""]
-    world.later(12 * HOUR)
+    world.later(10 * HOUR)
     world.edit(index={"version": "docs-2"})
     await world.run()
     await world.run()
@@ -187,21 +188,44 @@ async def test_a_failed_build_is_told_what_serves_goes_on_and_the_next_time_trie
     assert served(world) == (1, "docs-1")
     world.later(24 * HOUR)
     await world.run()
-    await world.run()
     assert index_jobs(world) == ["2026-11-22T09:00:00Z"]
     await end(world)
     assert served(world) == (2, "docs-1.2")
     assert world.reason() == ("True", "AllChecksPassed")
 
 
-async def test_a_new_prompt_does_not_wait_for_a_build_by_schedule() -> None:
+async def test_a_new_prompt_does_not_wait_for_a_build_by_schedule_and_its_record_tells_which_build_it_has() -> None:
     world = await ready()
-    world.later(HOUR)
+    await build(world, HOUR)
+    world.later(24 * HOUR)
     await world.run()
     await world.run()
     world.edit(prompt={"version": "answer-v2", "system": "Answer in one sentence."})
     await world.run()
-    assert (served(world), world.table.revisions[0].prompt.version) == ((2, "docs-1"), "answer-v2")
+    assert (served(world), world.table.revisions[0].prompt.version) == ((3, "docs-1.2"), "answer-v2")
+    record = world.objects[ChildKey("RagRevision", "handbook-r3")]
+    assert record["spec"]["indexSlot"] == "2026-11-21T09:00:00Z"
+
+
+async def test_a_build_that_finds_no_node_is_told_without_an_event() -> None:
+    world = await ready()
+    world.later(HOUR)
+    await world.run()
+    await world.run()
+    (job,) = [obj for key, obj in world.objects.items() if key.kind == "Job"]
+    pod = running_pod("waiting", names.COMPONENT_INDEX)
+    pod["metadata"]["labels"]["job-name"] = job["metadata"]["name"]
+    refused = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes fit"}
+    stamp = world.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    pod["status"] = {"phase": "Pending", "conditions": [{**refused, "lastTransitionTime": stamp}]}
+    world.pods["waiting"] = pod
+    again = await world.run()
+    assert again is not None
+    assert world.reason() == ("True", "AllChecksPassed")
+    world.later(again)
+    await world.run()
+    assert world.reason("IndexReady") == ("False", "Unschedulable")
+    assert again < 60
 
 
 async def test_nothing_is_built_while_the_index_is_gone_back_to_and_going_forward_is_at_once() -> None:
