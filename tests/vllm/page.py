@@ -106,7 +106,7 @@ All from two fields, L = `loadDeadlineSeconds` and D = `drainSeconds`; with the 
 ## Why a model server ends
 
 A line of vLLM's log becomes a reason by the table `rag_contract.engine_logs.SIGNATURES`. To teach it another one, add a line with an
-example from a real log.
+example from a real log; a reason of its own is a word in `rag_contract.model_server.EngineFault` and in `api/reasons.py` (tests say where).
 
 | reason | cause | what to do |
 |---|---|---|

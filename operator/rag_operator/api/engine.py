@@ -102,7 +102,7 @@ def unknown_flags(arguments: Iterable[str]) -> list[str]:
 
 def stands_for(argument: str) -> frozenset[str]:
     """The known flags that vLLM's parser may take an argument for: its own, else all that it is the beginning of."""
-    if not argument.startswith("--"):
+    if not re.match("^--[a-zA-Z]", argument):
         return frozenset()
     written = re.split("[=. ]", argument, maxsplit=1)[0].replace("_", "-")
     if written in KNOWN_FLAGS:

@@ -74,7 +74,7 @@ def test_short_form_of_an_owned_flag_is_refused_as_the_flag(argument: str, meant
 
 
 @pytest.mark.parametrize(
-    "argument", ["--model-impl=vllm", "--trust-request-chat-template", "--hostile", "-O3", "64", "--seed=1"]
+    "argument", ["--model-impl=vllm", "--trust-request-chat-template", "--hostile", "-O3", "64", "--", "--seed=1"]
 )
 def test_a_flag_of_its_own_is_short_for_nothing(argument: str) -> None:
     assert problem({"args": [argument]}) is None
