@@ -3,6 +3,7 @@
 from .models import MODELS
 from .mutant import Mutant
 from .placing import PLACING
+from .refresh import REFRESHES
 from .releases import RELEASES
 
 OPERATOR = "operator/rag_operator/"
@@ -407,4 +408,4 @@ LEADING = (
         UNIT + "test_lease.py::test_one_leads_and_keeps_leading",
     ),
 )
-MUTANTS: tuple[Mutant, ...] = (*OWNERSHIP, *PASSES, *RUNTIME, *LEADING, *RELEASES, *PLACING, *MODELS)
+MUTANTS: tuple[Mutant, ...] = (*OWNERSHIP, *PASSES, *RUNTIME, *LEADING, *RELEASES, *REFRESHES, *PLACING, *MODELS)
