@@ -1,0 +1,82 @@
+"""How a session ends: whatever its connections are at, none is left when it is closed."""
+
+import asyncio
+import gc
+import socket
+import ssl
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+from rag_operator.runtime.login import Login, Token
+from rag_operator.runtime.session import new_session
+
+from tests.cluster.pki import Authority
+
+ENDLESS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
+
+
+class Deaf:
+    """A double of an API server under load: it begins an endless answer, then neither reads nor ends anything, so that TLS's
+    goodbye stays without an answer."""
+
+    def __init__(self, authority: Authority) -> None:
+        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.context.load_cert_chain(*authority.issue("server", "/CN=server", ("IP:127.0.0.1",)))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._held: list[socket.socket] = []
+        self.url = f"https://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                plain, _ = self._listener.accept()
+                connection = self.context.wrap_socket(plain, server_side=True)
+                self._held.append(connection)
+                connection.recv(65536)
+                connection.sendall(ENDLESS)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(10)
+        for connection in self._held:
+            connection.close()
+
+
+@pytest.fixture
+def login(tmp_path: Path) -> Iterator[Login]:
+    authority = Authority(tmp_path / "pki")
+    with closing(Deaf(authority)) as server:
+        tls = ssl.create_default_context(cafile=str(authority.certificate))
+        yield Login(server=server.url, tls=tls, token=Token(lambda: None))
+
+
+async def watch_and_leave(login: Login) -> None:
+    """A stream that is cancelled, as the informers' are when the process ends, and the end of the session."""
+    session, begun = new_session(login), asyncio.Event()
+
+    async def watch() -> None:
+        async with session.get(f"{login.server}/watch") as response:
+            await response.content.readany()
+            begun.set()
+            await response.content.readany()
+
+    task = asyncio.create_task(watch())
+    await asyncio.wait_for(begun.wait(), 10)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await session.close()
+
+
+def test_a_stream_that_was_left_is_cut_when_the_session_is_closed(login: Login) -> None:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        asyncio.run(watch_and_leave(login))
+        gc.collect()
+    assert [] == [str(warning.message) for warning in said]
