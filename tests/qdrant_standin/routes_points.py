@@ -37,43 +37,37 @@ def _chosen(collection: Collection, body: Body, by_ids: Callable[[Any], Any], by
     return by_filter(filter_from(filter_))
 
 
+def _changed(
+    collection: Collection, body: Body, by_ids: Callable[..., Any], by_filter: Callable[..., Any], *values: Any
+) -> int:
+    """Applies one of a pair of operations, with these values, to the points that a body names."""
+    operation = _chosen(collection, body, lambda ids: by_ids(ids, *values), lambda chosen: by_filter(chosen, *values))
+    return collection.update(operation)
+
+
 def _delete(collection: Collection, body: Body) -> int:
     kinds = edge.UpdateOperation
-    return collection.update(_chosen(collection, body, kinds.delete_points, kinds.delete_points_by_filter))
-
-
-def _written(collection: Collection, body: Body, by_ids: Callable[..., Any], by_filter: Callable[..., Any]) -> int:
-    payload, key = body.get("payload") or {}, body.get("key")
-    return collection.update(
-        _chosen(collection, body, lambda ids: by_ids(ids, payload, key), lambda chosen: by_filter(chosen, payload, key))
-    )
+    return _changed(collection, body, kinds.delete_points, kinds.delete_points_by_filter)
 
 
 def _set_payload(collection: Collection, body: Body) -> int:
-    kinds = edge.UpdateOperation
-    return _written(collection, body, kinds.set_payload, kinds.set_payload_by_filter)
+    kinds, values = edge.UpdateOperation, (body.get("payload") or {}, body.get("key"))
+    return _changed(collection, body, kinds.set_payload, kinds.set_payload_by_filter, *values)
 
 
 def _overwrite_payload(collection: Collection, body: Body) -> int:
-    kinds = edge.UpdateOperation
-    return _written(collection, body, kinds.overwrite_payload, kinds.overwrite_payload_by_filter)
+    kinds, values = edge.UpdateOperation, (body.get("payload") or {}, body.get("key"))
+    return _changed(collection, body, kinds.overwrite_payload, kinds.overwrite_payload_by_filter, *values)
 
 
 def _delete_payload(collection: Collection, body: Body) -> int:
-    keys, kinds = body.get("keys") or [], edge.UpdateOperation
-    return collection.update(
-        _chosen(
-            collection,
-            body,
-            lambda ids: kinds.delete_payload(ids, keys),
-            lambda chosen: kinds.delete_payload_by_filter(chosen, keys),
-        )
-    )
+    kinds = edge.UpdateOperation
+    return _changed(collection, body, kinds.delete_payload, kinds.delete_payload_by_filter, body.get("keys") or [])
 
 
 def _clear_payload(collection: Collection, body: Body) -> int:
     kinds = edge.UpdateOperation
-    return collection.update(_chosen(collection, body, kinds.clear_payload, kinds.clear_payload_by_filter))
+    return _changed(collection, body, kinds.clear_payload, kinds.clear_payload_by_filter)
 
 
 def _update_vectors(collection: Collection, body: Body) -> int:
