@@ -5,6 +5,7 @@ from .mutant import Mutant
 OPERATOR = "operator/rag_operator/"
 REFRESH = OPERATOR + "releases/refresh.py"
 ROWS = "tests/unit/rag_operator/test_refresh_schedule.py::test_"
+BESIDE = ROWS + "a_new_prompt_does_not_wait_for_a_build_by_schedule_and_its_record_tells_which_build_it_has"
 EARLIER = ROWS + "a_time_before_the_schedule_was_set_or_before_the_release_builds_nothing"
 
 REFRESHES = (
@@ -54,7 +55,7 @@ REFRESHES = (
         OPERATOR + "releases/plan.py",
         " or (index.standby if index is not None else None)",
         "",
-        ROWS + "a_new_prompt_does_not_wait_for_a_build_by_schedule_and_its_record_tells_which_build_it_has",
+        BESIDE,
     ),
     Mutant(
         "refresh-is-not-recorded",
@@ -62,7 +63,7 @@ REFRESHES = (
         OPERATOR + "resources/__init__.py",
         "index_slot=plan.index_slot or None",
         "index_slot=None",
-        ROWS + "without_the_schedule_again_the_newest_build_stays",
+        BESIDE,
     ),
     Mutant(
         "refresh-oversleeps",
