@@ -1,5 +1,7 @@
 """Somebody else is faster: the world changes between the operator's look and its write, in the very moment of the write."""
 
+from collections.abc import Callable
+
 import pytest
 from rag_operator import names
 
@@ -75,22 +77,28 @@ def test_what_only_looks_like_a_child_is_neither_changed_nor_pruned(stage: World
     assert before == {name: version(kube, "ConfigMap", name) for name in before}
 
 
-def test_a_prune_spares_what_took_the_place_of_the_old(stage: World) -> None:
-    kube, service = stage.kube, "replaced"
+def overtaken_prune(stage: World, service: str, overtake: Callable[[str], None]) -> tuple[Rule, str]:
+    """A change makes a settings map needless; just before its delete arrives, `overtake` is called with its name."""
     stage.create(service)
     stage.served([service], 1)
     stage.quiet()
-    old = settings_map(kube, service)
-
-    def replace() -> None:
-        kube.delete("ConfigMap", old)
-        kube.create("ConfigMap", config_map(old, **THEIRS))
-
-    rule = Rule(service, "delete configmaps -api-HASH", Fault.OVERTAKEN, replace)
+    old = settings_map(stage.kube, service)
+    rule = Rule(service, "delete configmaps -api-HASH", Fault.OVERTAKEN, lambda: overtake(old))
     stage.proxy.rules.append(rule)
     stage.change(service)
     stage.served([service], 2)
     until(lambda: rule.done)
+    return rule, old
+
+
+def test_a_prune_spares_what_took_the_place_of_the_old(stage: World) -> None:
+    kube = stage.kube
+
+    def replace(old: str) -> None:
+        kube.delete("ConfigMap", old)
+        kube.create("ConfigMap", config_map(old, **THEIRS))
+
+    rule, old = overtaken_prune(stage, "replaced", replace)
     stage.quiet()
     assert rule.answer == 409
     theirs = kube.get("ConfigMap", old)
@@ -99,20 +107,13 @@ def test_a_prune_spares_what_took_the_place_of_the_old(stage: World) -> None:
 
 
 def test_a_prune_spares_what_was_changed_and_tries_again(stage: World) -> None:
-    kube, service = stage.kube, "edited"
-    stage.create(service)
-    stage.served([service], 1)
-    stage.quiet()
-    old = settings_map(kube, service)
+    kube = stage.kube
 
-    def edit() -> None:
+    def edit(old: str) -> None:
         kube.patch("ConfigMap", old, {"metadata": {"annotations": {"team": "theirs"}}})
 
-    rule = Rule(service, "delete configmaps -api-HASH", Fault.OVERTAKEN, edit)
-    stage.proxy.rules.append(rule)
-    stage.change(service)
-    stage.served([service], 2)
-    until(lambda: rule.done and kube.get("ConfigMap", old) is None)
+    rule, old = overtaken_prune(stage, "edited", edit)
+    until(lambda: kube.get("ConfigMap", old) is None)
     assert rule.answer == 409
 
 

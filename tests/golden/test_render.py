@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
-from rag_contract.reports import IndexResult
 from rag_operator import names
 from rag_operator.errors import InvalidSpec
 from rag_operator.offline import render
+
+from tests.reported import verified
 
 from .rendering import SETTINGS
 
@@ -52,14 +53,7 @@ def stored(body: Json) -> Json:
 def ended(job: Json) -> list[Json]:
     """The Job after it went well, and its pod with the result."""
     told = {v["name"]: v.get("value", "") for v in job["spec"]["template"]["spec"]["containers"][0]["env"]}
-    result = IndexResult(
-        outcome="Succeeded",
-        version=told["RAG_INDEXER_VERSION"],
-        collection=told["RAG_INDEXER_COLLECTION"],
-        content_hash=told["RAG_INDEXER_CONTENT_HASH"],
-        documents=1,
-        chunks=1,
-    )
+    result = verified(told, documents=1, chunks=1)
     complete = {"type": "Complete", "status": "True", "lastTransitionTime": "2026-11-21T07:59:00Z"}
     labels = job["metadata"]["labels"] | {"job-name": job["metadata"]["name"]}
     over = {"exitCode": 0, "message": result.to_json()}

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from rag_contract.environment import ApiEnvironment, IndexerEnvironment
 from rag_contract.model_server import ModelServerEnvironment
-from rag_contract.reports import IndexResult
 from rag_operator import names
+
+from tests.reported import verified
 
 from . import differences, servers
 from .rendering import Rendered, after, source
@@ -40,15 +41,7 @@ def test_paths_follow_their_volumes_and_nothing_else_changes(first: Rendered) ->
 
 
 def test_the_second_pass_serves_the_model(first: Rendered, tmp_path: Path) -> None:
-    told = IndexerEnvironment.from_env(first.variables("Job", "index"))
-    result = IndexResult(
-        outcome="Succeeded",
-        version=told.version,
-        collection=told.collection,
-        content_hash=told.content_hash,
-        documents=2,
-        chunks=2,
-    )
+    result = verified(first.variables("Job", "index"), chunks=2)
     table = after(first, tmp_path / "observed", result.to_json()).table()
     (revision,) = servers.with_model_at(table, "http://127.0.0.1:9").revisions
     assert ("VLLM", "Hybrid") == (revision.model.runtime, revision.retrieval.mode)

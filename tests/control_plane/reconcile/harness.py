@@ -27,6 +27,7 @@ from rag_contract.reports import IndexResult, SweepResult
 from rag_operator import names
 
 from tests.cluster.fixtures import Cluster, new_namespace
+from tests.reported import verified
 from tests.unit.rag_operator.world import report
 
 Json = dict[str, Any]
@@ -291,14 +292,7 @@ def result_of(pod: Json) -> IndexResult | SweepResult:
     told = {v["name"]: v.get("value", "") for v in pod["spec"]["containers"][0]["env"]}
     if pod["metadata"]["labels"][names.LABEL_COMPONENT] == names.COMPONENT_SWEEP:
         return SweepResult(outcome="Succeeded", alias=told.get("RAG_SWEEP_TARGET", ""))
-    return IndexResult(
-        outcome="Succeeded",
-        version=told["RAG_INDEXER_VERSION"],
-        collection=told["RAG_INDEXER_COLLECTION"],
-        content_hash=told["RAG_INDEXER_CONTENT_HASH"],
-        documents=2,
-        chunks=5,
-    )
+    return verified(told)
 
 
 def _free_loopback() -> str:
