@@ -271,6 +271,25 @@ async def test_without_the_schedule_again_the_newest_build_stays() -> None:
     assert served(world) == (2, "docs-1.2")
 
 
+async def test_other_settings_under_the_same_version_are_its_next_build_and_putting_them_back_finds_the_former_one() -> (
+    None
+):
+    world = await ready()
+    await build(world, HOUR)
+    world.edit(index={"chunking": {"maxCharacters": 900}})
+    await world.run()
+    assert world.reason("IndexReady") == ("False", "IndexBuilding")
+    await build(world, 60)
+    assert served(world) == (3, "docs-1.3")
+    world.edit(index={"chunking": None})
+    await world.run()
+    assert served(world) == (2, "docs-1.2")
+    world.pods_report()
+    world.edit(index={"chunking": {"maxCharacters": 900}})
+    await build(world, 24 * HOUR)
+    assert served(world) == (4, "docs-1.4")
+
+
 async def test_only_the_newest_builds_are_kept_and_the_schedule_goes_on_from_them() -> None:
     world = await ready()
     world.edit(release={"history": 2})
