@@ -30,12 +30,12 @@ END = Piece("", "stop", 1, 1)
 LOST = 'rag_trace_spans_total{result="lost"'
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 PROVENANCE = {
-    "rag.service": "handbook",
-    "rag.namespace": "team-a",
     "rag.revision": 7,
     "rag.prompt.version": "prompt-7",
     "rag.index.version": "index-7",
 }
+
+WHOSE = {"rag.service": "handbook", "rag.namespace": "team-a"}
 
 
 @asynccontextmanager
@@ -111,6 +111,7 @@ async def test_a_question_is_one_trace_with_its_stages_and_the_servers_that_were
         assert 0 < span.end - span.start < 20e9
     root = found.named("POST /query").attributes
     assert root == {
+        **WHOSE,
         **PROVENANCE,
         "rag.model.version": "org/model@abc",
         "rag.prompt.hash": "0" * 8,
@@ -136,8 +137,7 @@ async def test_a_question_is_one_trace_with_its_stages_and_the_servers_that_were
     query = found.named("query").attributes
     assert (query["db.system.name"], query["db.collection.name"]) == ("qdrant", "handbook")
     assert query["db.response.returned_rows"] == 1
-    assert found.resource["service.name"] == "handbook"
-    assert found.resource["service.namespace"] == "team-a"
+    assert (WHOSE | {"service.name": "handbook", "service.namespace": "team-a"}).items() <= found.resource.items()
 
 
 async def test_a_stream_is_a_trace_until_its_last_event(folder: Folder, tmp_path: Path) -> None:
@@ -315,6 +315,15 @@ async def test_a_slow_collector_slows_neither_an_answer_nor_the_stop(folder: Fol
                 await until(lambda: bool(found.asked))
             stopping = time.perf_counter()
         assert time.perf_counter() - stopping < 10
+
+
+async def test_the_last_spans_are_sent_when_the_process_stops(folder: Folder, tmp_path: Path) -> None:
+    folder.serve(revision(7))
+    async with collector() as found:
+        async with api(tmp_path, found.url, sending=Sending(pause=60)) as running:
+            assert (await running.ask(QUESTION)).status == 200
+            assert not found.asked
+    assert found.named("POST /query").attributes["rag.revision"] == 7
 
 
 async def test_a_collector_that_comes_back_is_used_again(

@@ -189,7 +189,9 @@ def _tracer(settings: Settings, seams: Seams, metrics: Metrics) -> Tracer:
     # 10 MiB and some tenths of a second that an API without a collector does not pay.
     from .tracing import Collector, Otlp  # noqa: PLC0415
 
+    whose = {"rag.service": environment.service, "rag.namespace": environment.tracing_namespace or ""}
     resource = {
+        **whose,
         "service.name": environment.service,
         "service.namespace": environment.tracing_namespace or "",
         "service.version": settings.version,
@@ -200,7 +202,7 @@ def _tracer(settings: Settings, seams: Seams, metrics: Metrics) -> Tracer:
         environment.tracing_sample_ratio or 0.0,
         bool(environment.tracing_trust_parent),
         resource,
-        {"rag.service": environment.service, "rag.namespace": environment.tracing_namespace or ""},
+        whose,
         seams.sending,
     )
     return Otlp(collector, metrics.spans_told)

@@ -16,6 +16,7 @@ ATTRIBUTES = {
     "model_hash": "rag.model.hash",
 }
 """What spans call the facts of a release."""
+_VERSIONS = ("revision", "prompt_version", "index_version", "model_version")
 
 
 def model_version(model: ModelRelease) -> str:
@@ -42,7 +43,8 @@ def tell(context: RequestContext, revision: Revision) -> None:
         "model_hash": revision.model.hash,
     }
     context.facts |= told
-    context.span.share({ATTRIBUTES[name]: value for name, value in told.items()})
+    if context.span.recording:  # the hashes are on the request's own span alone
+        context.span.share({ATTRIBUTES[name]: told[name] for name in _VERSIONS})
 
 
 def _text(value: str) -> bytes:

@@ -54,14 +54,14 @@ class Collector:
     """Where traces go. `endpoint` is the collector's address, without /v1/traces.
 
     `trusts_parent`: callers may say which trace they belong to, and whether it is recorded. `resource` tells whose spans they
-    are, `shared` is on each of them.
+    are, `on_request` is on the span of each request too.
     """
 
     endpoint: str
     sample_ratio: float = 1.0
     trusts_parent: bool = False
     resource: Mapping[str, str] = field(default_factory=dict)
-    shared: Mapping[str, str] = field(default_factory=dict)
+    on_request: Mapping[str, str] = field(default_factory=dict)
     sending: Sending = field(default_factory=Sending)
 
 
@@ -101,8 +101,8 @@ class Otlp:
         if not span.is_recording():
             context = span.get_span_context()
             return Unrecorded(f"{context.trace_id:032x}", _traceparent(context))
-        made = Recorded(self._tracer, span, dict(self._collector.shared))
-        made.set({"http.request.method": method, "http.route": route})
+        made = Recorded(self._tracer, span, {})
+        made.set({**self._collector.on_request, "http.request.method": method, "http.route": route})
         return made
 
     async def close(self) -> None:
@@ -138,7 +138,8 @@ class Recorded:
         context = span.get_span_context()
         self.trace_id = f"{context.trace_id:032x}"
         self.traceparent = _traceparent(context)
-        span.set_attributes(shared)
+        if shared:
+            span.set_attributes(shared)
 
     def set(self, attributes: Attributes) -> None:
         """Put attributes on it."""
@@ -146,8 +147,9 @@ class Recorded:
 
     def share(self, attributes: Attributes) -> None:
         """Put attributes on it, and on all spans that are opened below it from now on."""
-        self._shared = {**self._shared, **_present(attributes)}
-        self._span.set_attributes(self._shared)
+        told = _present(attributes)
+        self._shared = {**self._shared, **told}
+        self._span.set_attributes(told)
 
     def fail(self, error_type: str) -> None:
         """The status has no description: that would be the text of an exception."""
