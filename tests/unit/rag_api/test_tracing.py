@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,12 @@ from rag_api.spans import Sending
 from rag_api.tracing import QUEUE_SPANS
 from rag_contract.release_table import Fallback, Policy, Retrieval
 
-from tests.unit.openai_double import DIMENSION, model_server
+from tests.unit.openai_double import DIMENSION, ModelServer, model_server
 
 from .collector_double import Collector, collector
 from .doubles import Script, answering, source
 from .doubles import store as store_double
-from .harness import NOWHERE, Api, Folder, revision, served_by, serving, until
+from .harness import NOWHERE, Answer, Api, Folder, revision, served_by, serving, until
 
 QUESTION = "When does the canary office open?"
 TEXT = "The canary office opens at nine o'clock."
@@ -38,6 +39,16 @@ PROVENANCE = {
 WHOSE = {"rag.service": "handbook", "rag.namespace": "team-a"}
 
 
+def tracing(endpoint: str, ratio: float = 1.0, trust: bool = False) -> dict[str, Any]:
+    """The settings of an API with a collector."""
+    return {
+        "tracing_endpoint": endpoint,
+        "tracing_namespace": "team-a",
+        "tracing_sample_ratio": ratio,
+        "tracing_trust_parent": trust,
+    }
+
+
 @asynccontextmanager
 async def api(
     folder: Path, endpoint: str, *steps: Any, ratio: float = 1.0, trust: bool = False, most: int = 32, **seams: Any
@@ -45,17 +56,12 @@ async def api(
     """The API with a collector; steps are what its extractive generator plays instead of answering."""
     if steps:
         seams["generators"] = {"Extractive": Script(*steps)}
-    tracing: dict[str, Any] = {
-        "tracing_endpoint": endpoint,
-        "tracing_namespace": "team-a",
-        "tracing_sample_ratio": ratio,
-        "tracing_trust_parent": trust,
-        "max_concurrent_requests": most,
-    }
     seams.setdefault("sending", Sending(pause=0.02))
     async with (
         store_double(answering(source(TEXT))) as url,
-        serving(folder, url, seams=Seams(**seams), **tracing) as running,
+        serving(
+            folder, url, seams=Seams(**seams), max_concurrent_requests=most, **tracing(endpoint, ratio, trust)
+        ) as running,
     ):
         yield running
 
@@ -66,29 +72,38 @@ def parents(found: Collector) -> dict[str, str]:
     return {span.name: by_id.get(span.parent, "") for span in found.spans}
 
 
-async def test_a_question_is_one_trace_with_its_stages_and_the_servers_that_were_asked(
-    folder: Folder, tmp_path: Path
-) -> None:
+@dataclass(frozen=True)
+class Traced:
+    """One question with vectors and a model server: the answer, and what the collector and the server were told."""
+
+    answer: Answer
+    found: Collector
+    server: ModelServer
+
+
+async def one_question(folder: Folder, path: Path) -> Traced:
+    """Asked, answered, and the API stopped."""
     identity = SPOKEN.model_copy(update={"provider": "OpenAI", "model": "org/embed", "dimension": DIMENSION})
+    found_text = answering(source(TEXT))
     async with (
         model_server() as server,
         collector() as found,
-        store_double(answering(source(TEXT)), identity=identity) as store,
+        store_double(found_text, identity=identity) as store,
     ):
         made = revision(7, model=served_by(server.endpoint("served")), retrieval=Retrieval(mode="Hybrid", top_k=6))
         index = made.index.model_copy(update={"identity": identity, "embedder": server.endpoint("org/embed")})
         folder.serve(made.model_copy(update={"index": index}))
-        async with serving(
-            tmp_path,
-            store,
-            tracing_endpoint=found.url,
-            tracing_namespace="team-a",
-            tracing_sample_ratio=1,
-            tracing_trust_parent=False,
-        ) as running:
+        async with serving(path, store, seams=Seams(sending=Sending(pause=0.02)), **tracing(found.url)) as running:
             answer = await running.ask(QUESTION)
-    assert answer.status == 200
-    assert found.paths == {"/v1/traces"}
+        assert answer.status == 200
+        return Traced(answer, found, server)
+
+
+async def test_a_question_is_one_trace_with_its_stages_and_the_servers_that_were_asked(
+    folder: Folder, tmp_path: Path
+) -> None:
+    traced = await one_question(folder, tmp_path)
+    found, trace_id = traced.found, traced.answer.headers["x-trace-id"]
     assert parents(found) == {
         "POST /query": "",
         "queue": "POST /query",
@@ -99,18 +114,24 @@ async def test_a_question_is_one_trace_with_its_stages_and_the_servers_that_were
         "chat served": "generation",
     }
     kinds = {span.name: span.kind for span in found.spans}
-    assert [name for name, kind in kinds.items() if kind == "internal"] == ["queue", "retrieval", "generation"]
+    assert {"queue", "retrieval", "generation"} == {name for name, kind in kinds.items() if kind == "internal"}
     assert kinds["POST /query"] == "server"
-    assert {span.trace for span in found.spans} == {answer.headers["x-trace-id"]}
-    assert {each.get("traceparent") for each in server.headers if "x-request-id" in each} == {
-        f"00-{answer.headers['x-trace-id']}-{found.named('chat').id}-01"
-    }
+    assert {span.trace for span in found.spans} == {trace_id}
+    assert all(0 < span.end - span.start < 20e9 for span in found.spans)
+    assert found.paths == {"/v1/traces"}
+    onward = {each["traceparent"] for each in traced.server.headers}
+    assert onward == {f"00-{trace_id}-{found.named(name).id}-01" for name in ("chat", "embeddings")}
+
+
+async def test_each_span_says_which_release_it_was_and_the_requests_own_says_the_rest(
+    folder: Folder, tmp_path: Path
+) -> None:
+    traced = await one_question(folder, tmp_path)
+    found, answer = traced.found, traced.answer
     for span in found.spans:
-        if span.name not in {"POST /query", "queue"}:
+        if span.name != "queue":
             assert (PROVENANCE | {"rag.model.version": "org/model@abc"}).items() <= span.attributes.items()
-        assert 0 < span.end - span.start < 20e9
-    root = found.named("POST /query").attributes
-    assert root == {
+    assert found.named("POST /query").attributes == {
         **WHOSE,
         **PROVENANCE,
         "rag.model.version": "org/model@abc",
@@ -129,15 +150,21 @@ async def test_a_question_is_one_trace_with_its_stages_and_the_servers_that_were
         "gen_ai.usage.input_tokens": 100,
         "gen_ai.usage.output_tokens": 20,
     }
-    chat = found.named("chat").attributes
+    assert (WHOSE | {"service.name": "handbook", "service.namespace": "team-a"}).items() <= found.resource.items()
+
+
+async def test_calls_are_told_in_the_words_of_the_conventions(folder: Folder, tmp_path: Path) -> None:
+    traced = await one_question(folder, tmp_path)
+    chat = traced.found.named("chat").attributes
     assert chat["gen_ai.operation.name"] == "chat"
     assert (chat["gen_ai.request.model"], chat["gen_ai.response.finish_reasons"]) == ("served", ("stop",))
     assert (chat["gen_ai.usage.input_tokens"], chat["gen_ai.usage.output_tokens"]) == (100, 20)
-    assert chat["server.address"] == "127.0.0.1"
-    query = found.named("query").attributes
-    assert (query["db.system.name"], query["db.collection.name"]) == ("qdrant", "handbook")
-    assert query["db.response.returned_rows"] == 1
-    assert (WHOSE | {"service.name": "handbook", "service.namespace": "team-a"}).items() <= found.resource.items()
+    assert f"http://{chat['server.address']}:{chat['server.port']}" == traced.server.url
+    embedding = traced.found.named("embeddings").attributes
+    assert (embedding["gen_ai.operation.name"], embedding["gen_ai.request.model"]) == ("embeddings", "org/embed")
+    query = traced.found.named("query").attributes
+    assert (query["db.system.name"], query["db.operation.name"]) == ("qdrant", "query")
+    assert (query["db.collection.name"], query["db.response.returned_rows"]) == ("handbook", 1)
 
 
 async def test_a_stream_is_a_trace_until_its_last_event(folder: Folder, tmp_path: Path) -> None:
@@ -319,10 +346,9 @@ async def test_a_slow_collector_slows_neither_an_answer_nor_the_stop(folder: Fol
 
 async def test_the_last_spans_are_sent_when_the_process_stops(folder: Folder, tmp_path: Path) -> None:
     folder.serve(revision(7))
-    async with collector() as found:
-        async with api(tmp_path, found.url, sending=Sending(pause=60)) as running:
-            assert (await running.ask(QUESTION)).status == 200
-            assert not found.asked
+    async with collector() as found, api(tmp_path, found.url, sending=Sending(pause=60)) as running:
+        assert (await running.ask(QUESTION)).status == 200
+        assert not found.asked
     assert found.named("POST /query").attributes["rag.revision"] == 7
 
 
