@@ -9,6 +9,7 @@ from rag_contract.engine_flags import REMOVED_FLAGS
 from rag_contract.engine_logs import diagnose
 from rag_contract.release_table import Endpoint, Engine, ModelRelease
 from rag_operator.api import Vllm
+from rag_operator.api.engine import abbreviated
 from rag_operator.api.engine_flags import KNOWN_FLAGS
 from rag_operator.resources import engine
 
@@ -17,6 +18,7 @@ from .conftest import Figures
 
 pytestmark = pytest.mark.vllm
 
+SHORT = ["--trust-rem", "--api-k=secret", "--tensor_par=1", "--served-model=other"]
 REMOVED = [f"--{spelling}" for removed in REMOVED_FLAGS for spelling in removed.spellings]
 
 
@@ -39,6 +41,7 @@ def answers() -> dict[str, list[str]]:
     """Of one process for all tests."""
     environment.install()
     lines = [rendered(None), rendered("/var/lib/rag-model"), *(["org/model", f"{flag}=1"] for flag in REMOVED)]
+    lines += [["org/model", flag] for flag in SHORT]
     python = environment.folder() / "bin" / "python"
     done = subprocess.run(
         [python, environment.HERE / "parse.py"],
@@ -59,11 +62,16 @@ def test_what_the_operator_renders_is_taken() -> None:
 
 @pytest.mark.parametrize("flag", REMOVED)
 def test_a_removed_flag_is_refused_and_its_replacement_named(flag: str) -> None:
-    complaint = answers()["said"][2 + REMOVED.index(flag)]
+    complaint = answers()["said"][2:][REMOVED.index(flag)]
     found = diagnose(complaint)
     assert found is not None, complaint
     assert "InvalidEngineArgument" == found.reason
     assert f"vLLM's parser refuses {flag}: it was removed" in found.message
+
+
+def test_the_parser_takes_short_forms_which_the_operator_therefore_refuses() -> None:
+    assert [""] * len(SHORT) == answers()["said"][-len(SHORT) :]
+    assert all(abbreviated([flag]) for flag in SHORT)
 
 
 def test_the_table_of_flags_is_the_parsers(figures: Figures) -> None:

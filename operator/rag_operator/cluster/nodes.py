@@ -164,14 +164,7 @@ def keep_node(body: Json) -> Json:
     return {
         "metadata": {key: metadata[key] for key in ("name", "resourceVersion", "labels") if key in metadata},
         "spec": {key: spec[key] for key in ("taints", "unschedulable") if key in spec},
-        "status": {
-            "allocatable": status.get("allocatable") or {},
-            "conditions": [
-                {"type": c["type"], "status": c["status"]}
-                for c in status.get("conditions") or ()
-                if c["type"] == "Ready"
-            ],
-        },
+        "status": {"allocatable": status.get("allocatable") or {}},
     }
 
 

@@ -30,13 +30,13 @@ class Taint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """One node. `allocatable` in thousandths of a CPU and whole units of the rest, `pods` among them."""
+    """One node. `allocatable` in thousandths of a CPU and whole units of the rest, `pods` among them. Whether it is ready, its
+    taints say."""
 
     name: str
     labels: Mapping[str, str] = field(repr=False)
     taints: tuple[Taint, ...] = ()
     unschedulable: bool = False
-    ready: bool = True
     allocatable: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -76,13 +76,11 @@ NO_USE = NodeUse()
 def node_facts(body: Json) -> NodeFacts:
     """Read a Node."""
     spec, status = body.get("spec") or {}, body.get("status") or {}
-    conditions = {c["type"]: c["status"] for c in status.get("conditions") or ()}
     return NodeFacts(
         name=body["metadata"]["name"],
         labels={intern(k): intern(v) for k, v in (body["metadata"].get("labels") or {}).items()},
         taints=tuple(Taint(t["key"], t.get("value") or "", t["effect"]) for t in spec.get("taints") or ()),
         unschedulable=bool(spec.get("unschedulable")),
-        ready=conditions.get("Ready") == "True",
         allocatable=amounts(status.get("allocatable")),
     )
 

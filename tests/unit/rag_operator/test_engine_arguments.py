@@ -6,7 +6,15 @@ import pytest
 from pydantic import ValidationError
 from rag_contract.engine_flags import REMOVED_FLAGS
 from rag_operator.api import RagService, Vllm
-from rag_operator.api.engine import OLDEST_VERSION, OWNED, RECORDED_VERSION, engine_version, unknown_flags
+from rag_operator.api.engine import (
+    CODE_FLAGS,
+    LOGGING_FLAGS,
+    OLDEST_VERSION,
+    OWNED,
+    RECORDED_VERSION,
+    engine_version,
+    unknown_flags,
+)
 from rag_operator.api.engine_flags import KNOWN_FLAGS
 from rag_operator.releases.model import wanted_model
 from rag_operator.resources import engine
@@ -34,6 +42,10 @@ def test_what_the_operator_writes_is_known_to_that_version() -> None:
 
     assert len(written) >= 10
     assert {flag.partition("=")[0] for flag in written[1:]} <= recorded()
+
+
+def test_flags_that_are_forbidden_or_warned_of_exist() -> None:
+    assert recorded() >= CODE_FLAGS | LOGGING_FLAGS
 
 
 def test_owned_flags_exist_and_removed_ones_do_not() -> None:
