@@ -60,9 +60,10 @@ EXAMPLES: dict[str, tuple[Any, Any]] = {
 }
 
 
-def without_effect(schema: Json, base: Json, outcome: Outcome) -> list[str]:
-    """Paths of leaves below spec whose two values have the same outcome; `base` is a valid spec."""
-    return [path for path, leaf in leaves(schema) if not has_effect(path, leaf, schema, base, outcome)]
+def without_effect(part: str, schema: Json, base: Json, outcome: Outcome) -> list[str]:
+    """Paths of leaves below a part of the spec whose two values have the same outcome; `base` is a valid spec."""
+    found = [(path, leaf) for path, leaf in leaves(schema) if path.startswith(f"{part}.")]
+    return [path for path, leaf in found if not has_effect(path, leaf, schema, base, outcome)]
 
 
 def leaves(schema: Json, path: str = "") -> Iterator[tuple[str, Json]]:
