@@ -1,6 +1,6 @@
 """CPU per request, latency and memory of the RAG API on this machine.
 
-    python -m tests.bench.api [--requests N] [--clients N]
+    python -m tests.bench.api [--requests N] [--clients N] [--traces RATIO]
 
 The API runs as its own process, as in its image. The vector store is the stand-in for Qdrant's server that the tests
 use, on the same machine: its CPU is not counted, its time is part of the latency. The documents are the sample handbook.
@@ -18,12 +18,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from rag_contract.environment import ApiEnvironment
 from rag_contract.release_table import Endpoint, ModelRelease
 
 from tests.bench.api import streams
+from tests.bench.api.spans import taker
 from tests.bench.processes import cpu_seconds, resident_mebibytes
 from tests.qdrant_standin.fixture import start_standin
 from tests.unit.rag_api import corpus
@@ -35,7 +37,7 @@ HEADERS = {"x-api-key": KEY}
 
 
 @contextmanager
-def running(folder: Path, qdrant_url: str) -> Iterator[tuple[str, int]]:
+def running(folder: Path, qdrant_url: str, **more: Any) -> Iterator[tuple[str, int]]:
     """The API as a process: its address and its process id."""
     environment = ApiEnvironment(
         service="handbook",
@@ -47,6 +49,7 @@ def running(folder: Path, qdrant_url: str) -> Iterator[tuple[str, int]]:
         requests_per_minute=0,
         max_concurrent_requests=256,
         drain_seconds=0,
+        **more,
     )
     log = folder / "api.log"
     with log.open("wb") as output:
@@ -147,6 +150,17 @@ async def _health(client: aiohttp.ClientSession, requests: int) -> list[float]:
     return times
 
 
+def _tracing(collector: str, ratio: float | None) -> dict[str, Any]:
+    if ratio is None:
+        return {}
+    return {
+        "tracing_endpoint": collector,
+        "tracing_namespace": "bench",
+        "tracing_sample_ratio": ratio,
+        "tracing_trust_parent": False,
+    }
+
+
 def _row(name: str, value: str, goal: str) -> None:
     print(f"{name:<50} {value:>12}   goal {goal}", flush=True)
 
@@ -156,6 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.api", description=__doc__)
     parser.add_argument("--requests", type=int, default=2000, help="requests per run, of three runs each")
     parser.add_argument("--clients", type=int, default=16, help="requests at a time")
+    parser.add_argument("--traces", type=float, help="share of the requests whose spans go to a double of a collector")
     arguments = parser.parse_args()
     print(f"The RAG API with a stand-in for Qdrant's server, {os.cpu_count()} cores, medians of {RUNS} runs.")
     with tempfile.TemporaryDirectory() as name, start_standin(Path(name) / "qdrant") as qdrant:
@@ -167,7 +182,7 @@ def main() -> None:
         files = Folder(folder)
         files.allow(api_key("bench", KEY))
         files.serve(revision(chunks=len(points)))
-        with running(folder, qdrant.url) as (url, pid):
+        with taker() as collector, running(folder, qdrant.url, **_tracing(collector, arguments.traces)) as (url, pid):
             asyncio.run(measure(url, pid, arguments.requests, arguments.clients))
             asyncio.run(measure_streams(url, pid, files, len(points)))
 

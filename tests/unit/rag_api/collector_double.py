@@ -1,9 +1,12 @@
 """A double of a collector of traces: OTLP over HTTP on a real socket, decoded by the protocol's own classes."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import gzip
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from aiohttp import web
@@ -14,6 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
+MEDIA_TYPE = "application/x-protobuf"
 KINDS = {
     trace_pb2.Span.SPAN_KIND_INTERNAL: "internal",
     trace_pb2.Span.SPAN_KIND_SERVER: "server",
@@ -54,18 +58,21 @@ class Collector:
     async def take(self, request: web.Request) -> web.Response:
         """Implements the protocol's one method."""
         self.asked += 1
-        self.paths.add(request.path)
         body = await request.read()
         await asyncio.sleep(self.slow)
         if self.status != 200:
             return web.Response(status=self.status)
+        return web.Response(body=self.keep(request.path, body), content_type=MEDIA_TYPE)
+
+    def keep(self, path: str, body: bytes) -> bytes:
+        """Note what arrived; what is answered."""
+        self.paths.add(path)
         self.bodies.append(body)
         for group in ExportTraceServiceRequest.FromString(body).resource_spans:
             self.resource = _attributes(group.resource.attributes)
             self.spans += [_told(span) for scope in group.scope_spans for span in scope.spans]
-        return web.Response(
-            body=ExportTraceServiceResponse().SerializeToString(), content_type="application/x-protobuf"
-        )
+        answer: bytes = ExportTraceServiceResponse().SerializeToString()
+        return answer
 
     def named(self, start: str) -> Told:
         """The one span whose name begins so."""
@@ -87,6 +94,39 @@ async def collector(**how: Any) -> AsyncIterator[Collector]:
         yield made
     finally:
         await runner.cleanup()
+
+
+@contextmanager
+def collector_for_pods(host: str) -> Iterator[Collector]:
+    """The same in a thread of its own, on an address of this machine that pods reach."""
+    made = Collector()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            answer = made.keep(self.path, gzip.decompress(body))
+            self.send_response(200)
+            self.send_header("content-type", MEDIA_TYPE)
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
+            """Nothing."""
+
+    server = ThreadingHTTPServer((host, 0), Handler)
+    server.daemon_threads = True
+    made.url = f"http://{host}:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield made
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def _told(span: trace_pb2.Span) -> Told:
