@@ -82,9 +82,12 @@ class NodesDouble(NodeDouble):
 
 
 class Process:
-    """`rag-operator run` behind a proxy. `kill` may be called from any thread."""
+    """`rag-operator run` behind a proxy. `kill` may be called from any thread.
 
-    def __init__(self, proxy: FaultProxy, namespace: str, folder: Path, **settings: str) -> None:
+    `build` is a folder whose packages are found before the installed ones.
+    """
+
+    def __init__(self, proxy: FaultProxy, namespace: str, folder: Path, *, build: str = "", **settings: str) -> None:
         self.log = folder / "operator.log"
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("RAG_OPERATOR_")}
         self._environment |= {
@@ -94,6 +97,7 @@ class Process:
             "RAG_OPERATOR_METRICS_PORT": "0",
             "RAG_OPERATOR_HEALTH_PORT": "0",
             **{f"RAG_OPERATOR_{name.upper()}": value for name, value in settings.items()},
+            "PYTHONPATH": os.pathsep.join(filter(None, [build, os.environ.get("PYTHONPATH", "")])),
         }
         self._process: subprocess.Popen[bytes] | None = None
         self.killed = threading.Event()

@@ -13,6 +13,7 @@ KEPT = ROWS + "test_kept_revisions.py::test_"
 KILLED = ROWS + "test_killed_moves.py::test_after_each_write_of_a_move"
 MODELS = ROWS + "test_model_status.py::test_"
 MOVES = "tests/faults/test_moves.py::test_at_every_write_of_going_back_and_forward"
+UPGRADE = "tests/faults/test_upgrade.py::test_two_builds_of_the_operator_restart_and_release_nothing_of_each_other"
 
 RELEASES = (
     Mutant(
@@ -158,5 +159,45 @@ RELEASES = (
         "hosted_models(plan.model, plan.table.revisions)",
         "hosted_models(plan.model, ())",
         MODELS + "another_model_is_loaded_beside_the_one_that_serves_and_then_takes_over",
+    ),
+    Mutant(
+        "template-of-the-build",
+        "another build of the operator starts every pod anew",
+        OPERATOR + "resources/kept.py",
+        "    if known is None or known.subject != said or (",
+        '    if known is None or known.template != made["spec"]["template"] or (',
+        UPGRADE,
+    ),
+    Mutant(
+        "job-of-the-build",
+        "the template of a Job that exists is declared otherwise, which the API server refuses",
+        OPERATOR + "resources/__init__.py",
+        'for name in ("template", "podFailurePolicy") if',
+        "for name in () if",
+        UPGRADE,
+    ),
+    Mutant(
+        "new-settings-for-the-old-image",
+        "after an upgrade an edit of spec.api tells the old image what only the new one knows",
+        OPERATOR + "resources/__init__.py",
+        "fresh = api.deployment(svc, plan.image or settings.api_image, keys)",
+        "fresh = api.deployment(svc, image, keys)",
+        UPGRADE,
+    ),
+    Mutant(
+        "index-by-defaults",
+        "a field that the spec gets later makes every index another one under its old name",
+        RELEASED + "identity.py",
+        "by_alias=True, include=set(CHUNKING))",
+        "by_alias=True)",
+        UPGRADE,
+    ),
+    Mutant(
+        "table-says-none",
+        "a field that a table gets later is refused by API pods of before",
+        "workloads/contract/rag_contract/release_table.py",
+        "by_alias=True, exclude_none=True)",
+        "by_alias=True)",
+        UPGRADE,
     ),
 )
