@@ -159,6 +159,7 @@ async def test_calls_are_told_in_the_words_of_the_conventions(folder: Folder, tm
     assert chat["gen_ai.operation.name"] == "chat"
     assert (chat["gen_ai.request.model"], chat["gen_ai.response.finish_reasons"]) == ("served", ("stop",))
     assert (chat["gen_ai.usage.input_tokens"], chat["gen_ai.usage.output_tokens"]) == (100, 20)
+    assert 0 < chat["gen_ai.response.time_to_first_chunk"] < 20
     assert f"http://{chat['server.address']}:{chat['server.port']}" == traced.server.url
     embedding = traced.found.named("embeddings").attributes
     assert (embedding["gen_ai.operation.name"], embedding["gen_ai.request.model"]) == ("embeddings", "org/embed")

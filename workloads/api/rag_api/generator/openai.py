@@ -100,8 +100,8 @@ class OpenAI:
     async def _one(self, endpoint: Endpoint, job: Job) -> AsyncGenerator[Piece, None]:
         """The answer of one server. Raises Failed."""
         clock = asyncio.get_running_loop().time
-        answer = _Answer(job)
-        deadline = clock() + self._patience.first_token
+        answer, started, first = _Answer(job), clock(), None
+        deadline = started + self._patience.first_token
         with (
             model_call(job.span, "chat", endpoint.url, endpoint.model) as span,
             self._servers.at_work(endpoint) as health,
@@ -114,10 +114,11 @@ class OpenAI:
                 parts = await stack.enter_async_context(aclosing(_events(response)))
                 while not answer.done and (events := await _before(deadline, anext(parts, None))) is not None:
                     if text := answer.take(events):
-                        deadline = clock() + self._patience.token
+                        now = clock()
+                        deadline, first = now + self._patience.token, first or now - started
                         yield Piece(text)
                 last = answer.last()
-            span.set(_told(job, last))
+            span.set({**_told(job, last), "gen_ai.response.time_to_first_chunk": first})
             self._servers.answered(health)
         yield last
 
