@@ -1,8 +1,12 @@
 """One RagService from creation to deletion, on real containers."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
+
+from tests.cluster.settings import Settings
+from tests.unit.rag_api.collector_double import Collector, Told, collector_for_pods
 
 from .kube import Json, Kube, http, wait_for
 from .objects import QUESTION, QUESTION_VI, REFUSAL, UNANSWERABLE, documents, rag_service
@@ -32,9 +36,17 @@ def api_pods(kube: Kube, name: str = "faq") -> dict[str, tuple[str, int]]:
 
 
 @pytest.fixture(scope="module")
-def faq(module_kube: Kube) -> Kube:
-    """A namespace with a ready service `faq`."""
-    module_kube.apply(documents(), rag_service())
+def traces(bench_settings: Settings) -> Iterator[Collector]:
+    """A double of a collector that pods reach."""
+    with collector_for_pods(bench_settings.host_address) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def faq(module_kube: Kube, traces: Collector) -> Kube:
+    """A namespace with a ready service `faq`, whose questions are traced."""
+    api: Json = {"drainSeconds": 5, "tracing": {"endpoint": traces.url}}
+    module_kube.apply(documents(), rag_service(api=api))
     module_kube.wait_condition("faq", "Ready", "True", 120)
     return module_kube
 
@@ -66,6 +78,20 @@ def test_a_stream_ends_with_done(faq: Kube) -> None:
     assert "meta" == events[0]
     assert "done" == events[-1]
     assert {"token", "citation"} <= set(events)
+
+
+def test_an_answer_has_a_trace_that_names_its_release(faq: Kube, traces: Collector) -> None:
+    answer = ask(faq, QUESTION)
+
+    def told() -> list[Told]:
+        return [span for span in traces.spans if (span.trace, span.kind) == (answer["trace_id"], "server")]
+
+    (root,) = wait_for("the trace", told, 20)
+    whose = (root.attributes["rag.namespace"], root.attributes["rag.service"], root.attributes["rag.revision"])
+    assert whose == (faq.namespace, "faq", answer["revision"])
+    assert root.attributes["rag.prompt.version"] == answer["prompt_version"]
+    assert root.attributes["rag.index.version"] == answer["index_version"]
+    assert not [body for body in traces.bodies if b"annual leave" in body]
 
 
 def test_without_a_key_nothing_is_told(faq: Kube) -> None:
