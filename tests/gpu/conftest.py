@@ -13,14 +13,14 @@ from tests.control_plane.reconcile.harness import Kube, config_map, operator
 from .nodes_double import GpuNodesDouble
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def scheduler_plane(bench_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """etcd, API server and scheduler of these tests alone."""
     with new_control_plane(bench_settings, tmp_path_factory.mktemp("scheduler"), scheduler=True) as plane:
         yield plane
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def full_plane(bench_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """etcd, API server, scheduler and controllers, with the CRDs of the checkout."""
     folder = tmp_path_factory.mktemp("gpus")

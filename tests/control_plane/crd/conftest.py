@@ -60,7 +60,7 @@ class Server:
         return self.send("POST", f"{path}?dryRun=All", body)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateControlPlane]:
     """etcd and API server, with the CRDs of the checkout."""
     settings = from_environment(os.environ)
@@ -70,7 +70,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateControlPl
         yield plane
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(plane: PrivateControlPlane) -> Iterator[Server]:
     """The API server."""
     server = Server(plane)

@@ -81,7 +81,7 @@ class Account:
         return self.run(*words)[1].strip().endswith("yes")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def program_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """etcd, API server and controller manager with everything of config/default but the operator's pods."""
     settings = from_environment(os.environ)

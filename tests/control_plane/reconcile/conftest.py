@@ -12,7 +12,7 @@ from .planes import plane
 __all__ = ["plane"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kube(plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kube]:
     """A namespace that takes restricted pods only, with documents, watched by a running operator."""
     log = tmp_path_factory.mktemp("operator") / "operator.log"

@@ -224,8 +224,13 @@ class ApiPodDouble:
             self._loaded = mark, ReleaseTable.model_validate_json(body["data"][FILE_NAME])
         return report(self._loaded[1]).to_json().encode()
 
-    def close(self) -> None:
-        """Stop answering."""
+    def close(self) -> threading.Thread:
+        """Stop answering. It takes half a second, for which nobody has to wait; the thread ends when it is done."""
+        ending = threading.Thread(target=self._end, daemon=True)
+        ending.start()
+        return ending
+
+    def _end(self) -> None:
         self._server.shutdown()
         self._server.server_close()
 
@@ -246,8 +251,8 @@ class NodeDouble:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(timeout=10)
-        for double in self._doubles.values():
-            double.close()
+        for ending in [double.close() for double in self._doubles.values()]:
+            ending.join()
 
     def _run(self) -> None:
         while not self._stop.wait(0.1):

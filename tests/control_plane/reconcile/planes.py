@@ -12,7 +12,7 @@ from tests.cluster.settings import from_environment
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateControlPlane]:
     """etcd, API server and controller manager, with the CRDs of the checkout."""
     settings = from_environment(os.environ)
