@@ -80,7 +80,7 @@ async def test_where_nobody_may_look_at_nodes_the_schedulers_words_are_shown() -
 async def test_what_is_not_looked_at_on_nodes_is_told_by_the_scheduler(
     message: str, vllm: Json | None, reason: str
 ) -> None:
-    assert ("False", reason) == (await told(cluster([node("a", 0)]), message, vllm))[:2]
+    assert ("False", reason) == (await told(cluster([node("a", 0, cordoned=True)]), message, vllm))[:2]
 
 
 async def test_a_scheduler_that_sees_more_than_we_do_is_believed() -> None:

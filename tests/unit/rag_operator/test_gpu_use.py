@@ -124,11 +124,13 @@ POD = pod_of(running_pod("model-0", names.COMPONENT_MODEL) | {"status": running_
 async def test_an_engine_is_judged_by_an_hour_of_its_own_figures() -> None:
     use = EngineUse(engine := Engine(), clock := Clock())
     assert {} == await use.of([POD])  # nothing is known of the time before
-    for _ in range(6):
+    for _ in range(5):
         clock.now += 600
         engine.spent += 30
-        shares = await use.of([POD])
-    assert {POD.name: pytest.approx(0.05)} == shares
+        assert {} == await use.of([POD])
+    clock.now += 600
+    engine.spent += 30
+    assert {POD.name: pytest.approx(0.05)} == await use.of([POD])
 
     clock.now += 3600
     engine.spent += 3600

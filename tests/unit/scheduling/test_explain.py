@@ -105,7 +105,7 @@ ROWS: list[tuple[str, list[Json], list[Json], Json, Reason, list[str]]] = [
     (
         "busy",
         [node("a"), node("b")],
-        [pod("a"), pod("a", namespace="team-b"), pod("b", 2)],
+        [pod("a"), pod("a"), pod("b", 2, namespace="team-b")],
         template(),
         Reason.GpusBusy,
         ["2 matching nodes have 4", "team-a (2 pods), team-b (1 pod)"],
