@@ -1,13 +1,14 @@
 """One request to the API server, and its answer: time-outs, 429, what counts as broken. `client.py` says what to ask.
 
 Every request has a time-out. A 429 is waited out as the server asks, by all requests, because it is the whole of us that
-is too fast. A write is sent only while the fence is open.
+is too fast. A write is sent only while the fence is open: that is looked at again when it has its connection.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import aiohttp
@@ -15,7 +16,7 @@ import orjson
 
 from .errors import ApiError, NotLeading, Unreachable
 from .login import Login
-from .session import USER_AGENT, new_session
+from .session import USER_AGENT, before_sending, new_session
 from .slots import Slots
 
 Json = dict[str, Any]
@@ -82,8 +83,7 @@ class Transport:
         for attempt in range(1, MAX_TRIES + 1):
             if not request.urgent:
                 await self._gate()
-            if request.writes and not request.urgent and not self.fence():
-                raise NotLeading(f"{request.verb} {request.path}: the Lease is not held")
+            self._look_at_fence(request)
             # A pod's answer through the API server takes the pod's time: nobody waits for it.
             alone = request.urgent or request.any_status
             async with contextlib.nullcontext() if alone else self._slots.one():
@@ -125,6 +125,7 @@ class Transport:
         if request.data is not None:
             headers["Content-Type"] = request.content_type
         status = 0
+        said = before_sending.set(partial(self._look_at_fence, request))
         try:
             async with self._session.request(
                 request.method,
@@ -140,7 +141,13 @@ class Transport:
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             raise Unreachable(f"{request.verb} {request.path}: {type(error).__name__} {error}") from error
         finally:
+            before_sending.reset(said)
             self._on_request(request.verb, request.kind, status)
+
+    def _look_at_fence(self, request: Request) -> None:
+        """Raises NotLeading for a write that may not be sent now."""
+        if request.writes and not request.urgent and not self.fence():
+            raise NotLeading(f"{request.verb} {request.path}: the Lease is not held")
 
     def _url(self, request: Request) -> str:
         return self.login.server + request.path

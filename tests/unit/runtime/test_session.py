@@ -1,4 +1,4 @@
-"""How a session ends: whatever its connections are at, none is left when it is closed."""
+"""How a session ends: whatever its connections are at, none is left when it is closed. And what it does not send any more."""
 
 import asyncio
 import gc
@@ -11,8 +11,11 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from rag_operator.runtime.errors import NotLeading
 from rag_operator.runtime.login import Login, Token
 from rag_operator.runtime.session import new_session
+from rag_operator.runtime.transport import Request, Transport
 
 from tests.cluster.pki import Authority
 
@@ -80,3 +83,36 @@ def test_a_stream_that_was_left_is_cut_when_the_session_is_closed(login: Login) 
         asyncio.run(watch_and_leave(login))
         gc.collect()
     assert [] == [str(warning.message) for warning in said]
+
+
+async def test_a_write_whose_connection_came_after_the_lease_was_lost_is_not_sent(tmp_path: Path) -> None:
+    """The handshake is answered only when the Lease is gone, as by a process that was frozen in it."""
+    authority, asked = Authority(tmp_path / "pki"), list[str]()
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.method)
+        return web.json_response({})
+
+    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    serving.load_cert_chain(*authority.issue("server", "/CN=server", ("IP:127.0.0.1",)))
+    listener = socket.create_server(("127.0.0.1", 0))
+    tls = ssl.create_default_context(cafile=str(authority.certificate))
+    login = Login(server=f"https://127.0.0.1:{listener.getsockname()[1]}", tls=tls, token=Token(lambda: None))
+    runner = web.ServerRunner(web.Server(answer))  # type: ignore[arg-type]
+    await runner.setup()
+    transport = Transport(login, request_seconds=10, silence_seconds=10, on_request=lambda *_: None)
+    held = True
+    transport.fence = lambda: held
+    try:
+        write = asyncio.create_task(transport.call(Request(verb="apply", method="PATCH", path="/a", data=b"{}")))
+        lease = asyncio.create_task(transport.call(Request(verb="update", method="PUT", path="/l", urgent=True)))
+        await asyncio.sleep(0.2)  # both are connected, and wait for the handshake
+        held = False
+        await web.SockSite(runner, listener, ssl_context=serving).start()
+        with pytest.raises(NotLeading):
+            await write
+        assert await lease == b"{}"
+        assert asked == ["PUT"]
+    finally:
+        await transport.close()
+        await runner.cleanup()
