@@ -2,7 +2,7 @@
 
     python -m tests.bench.api.spans [--questions N]
 
-The same calls as for an extractive answer, five spans when sampled. Sampled spans are sent to a process that only says 200; the CPU
+The same calls as for an extractive answer, four spans when sampled. Sampled spans are sent to a process that only says 200; the CPU
 of the thread that sends is counted, that process is not.
 """
 
@@ -19,15 +19,15 @@ from typing import Any
 
 from rag_api import provenance
 from rag_api.context import open_context
-from rag_api.spans import UNTRACED, Tracer, store_call
+from rag_api.spans import UNTRACED, Sending, Tracer, store_call
 from rag_api.telemetry import trace_request
-from rag_api.tracing import QUEUE_SPANS, Collector, Otlp
+from rag_api.tracing import Collector, Otlp
 from rag_contract.release_table import Revision
 
 from tests.unit.rag_api.harness import revision
 
 RUNS = 5
-SPANS = 5
+SPANS = 4
 SCOPE = {"headers": [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"x-api-key", b"k" * 40)]}
 
 
@@ -51,8 +51,6 @@ def question(tracer: Tracer, released: Revision) -> None:
     """What the API calls for one extractive answer."""
     span = tracer.request("POST", "/query", SCOPE["headers"])
     context = open_context("/query", SCOPE, 0.0, span)
-    with context.span.stage("queue"):
-        pass
     provenance.tell(context, released)
     with context.span.stage("retrieval") as stage, store_call(stage, "http://qdrant:6333", "team.faq.v1.abc") as call:
         call.set({"db.response.returned_rows": 6})
@@ -70,7 +68,7 @@ async def cost(tracer: Tracer, questions: int) -> float:
     before = time.process_time()
     for number in range(questions):
         question(tracer, released)
-        if tracer is not UNTRACED and number % (QUEUE_SPANS // SPANS // 4) == 0:
+        if tracer is not UNTRACED and number % (Sending().queue // SPANS // 4) == 0:
             await asyncio.sleep(0.2)
     await tracer.close()
     return (time.process_time() - before) / questions * 1e6
@@ -103,7 +101,7 @@ def main() -> None:
     with taker() as url:
         none = statistics.median(asyncio.run(cost(UNTRACED, questions)) for _ in range(RUNS))
         print(f"{os.cpu_count()} cores, medians of {RUNS} runs with {questions} questions")
-        for name, ratio in (("unsampled", 0.0), ("sampled, five spans", 1.0)):
+        for name, ratio in (("unsampled", 0.0), ("sampled, four spans", 1.0)):
             collector = Collector(url, ratio, resource={"service.name": "faq"}, on_request={"rag.service": "faq"})
             took = statistics.median(asyncio.run(cost(Otlp(collector, report), questions)) for _ in range(RUNS))
             print(f"added by a collector, {name:<24} {took - none:>8.1f} us")

@@ -15,7 +15,6 @@ from rag_api.errors import UpstreamError
 from rag_api.generator import Piece
 from rag_api.releases import SPOKEN
 from rag_api.spans import Sending
-from rag_api.tracing import QUEUE_SPANS
 from rag_contract.release_table import Fallback, Policy, Retrieval
 
 from tests.unit.openai_double import DIMENSION, ModelServer, model_server
@@ -106,7 +105,6 @@ async def test_a_question_is_one_trace_with_its_stages_and_the_servers_that_were
     found, trace_id = traced.found, traced.answer.headers["x-trace-id"]
     assert parents(found) == {
         "POST /query": "",
-        "queue": "POST /query",
         "retrieval": "POST /query",
         "embeddings org/embed": "retrieval",
         "query handbook": "retrieval",
@@ -114,7 +112,7 @@ async def test_a_question_is_one_trace_with_its_stages_and_the_servers_that_were
         "chat served": "generation",
     }
     kinds = {span.name: span.kind for span in found.spans}
-    assert {"queue", "retrieval", "generation"} == {name for name, kind in kinds.items() if kind == "internal"}
+    assert {"retrieval", "generation"} == {name for name, kind in kinds.items() if kind == "internal"}
     assert kinds["POST /query"] == "server"
     assert {span.trace for span in found.spans} == {trace_id}
     assert all(0 < span.end - span.start < 20e9 for span in found.spans)
@@ -129,8 +127,7 @@ async def test_each_span_says_which_release_it_was_and_the_requests_own_says_the
     traced = await one_question(folder, tmp_path)
     found, answer = traced.found, traced.answer
     for span in found.spans:
-        if span.name != "queue":
-            assert (PROVENANCE | {"rag.model.version": "org/model@abc"}).items() <= span.attributes.items()
+        assert (PROVENANCE | {"rag.model.version": "org/model@abc"}).items() <= span.attributes.items()
     assert found.named("POST /query").attributes == {
         **WHOSE,
         **PROVENANCE,
@@ -166,6 +163,17 @@ async def test_calls_are_told_in_the_words_of_the_conventions(folder: Folder, tm
     query = traced.found.named("query").attributes
     assert (query["db.system.name"], query["db.operation.name"]) == ("qdrant", "query")
     assert (query["db.collection.name"], query["db.response.returned_rows"]) == ("handbook", 1)
+
+
+async def test_waiting_for_a_place_is_a_span(folder: Folder, tmp_path: Path) -> None:
+    folder.serve(revision(7))
+    async with (
+        collector() as found,
+        api(tmp_path, found.url, 0.1, "It opens at nine [S1].", END, most=1) as running,
+    ):
+        await asyncio.gather(running.ask(QUESTION), running.ask(QUESTION))
+    assert found.named("queue").end - found.named("queue").start > 0.01e9
+    assert len([span for span in found.spans if span.name == "POST /query"]) == 2
 
 
 async def test_a_stream_is_a_trace_until_its_last_event(folder: Folder, tmp_path: Path) -> None:
@@ -371,12 +379,10 @@ async def test_a_collector_that_comes_back_is_used_again(
 
 async def test_spans_that_nobody_takes_are_lost_and_not_kept(folder: Folder, tmp_path: Path) -> None:
     folder.serve(revision(7))
-    async with (
-        collector(slow=60) as found,
-        api(tmp_path, found.url, most=500, sending=Sending(0.02, 20, 0.2)) as running,
-    ):
-        await asyncio.gather(*(running.ask(QUESTION) for _ in range(450)))
-        assert await running.metric(LOST) == 450 * 5 - QUEUE_SPANS
+    sending = Sending(pause=0.02, timeout=20, flush=0.2, queue=100)
+    async with collector(slow=60) as found, api(tmp_path, found.url, sending=sending) as running:
+        await asyncio.gather(*(running.ask(QUESTION) for _ in range(30)))
+        assert await running.metric(LOST) == 30 * 4 - sending.queue
 
 
 async def _until_more_are_lost(running: Api, than: float) -> None:

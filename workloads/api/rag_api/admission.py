@@ -9,6 +9,7 @@ from .auth import Authenticator
 from .context import RequestContext
 from .errors import BadRequest, MethodNotAllowed, PayloadTooLarge, RateLimited, UnsupportedMediaType
 from .limits import RateLimit, Slots
+from .spans import NOTHING
 from .telemetry import Metrics
 
 MAX_BODY_BYTES = 64 * 1024
@@ -42,7 +43,7 @@ class Admission:
         """Take a slot; `leave` gives it back. Raises ConcurrencyLimit."""
         started = time.perf_counter()
         try:
-            with context.span.stage("queue"):
+            with NOTHING if self._slots.free else context.span.stage("queue"):
                 await self._slots.acquire()
         finally:
             context.latency.queue = round((time.perf_counter() - started) * 1000, 3)

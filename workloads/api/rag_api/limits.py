@@ -76,9 +76,14 @@ class Slots:
         """Requests waiting for a slot now."""
         return len(self._waiting)
 
+    @property
+    def free(self) -> bool:
+        """Whether the next request gets a slot without waiting."""
+        return self._used < self._size and not self._waiting
+
     async def acquire(self) -> None:
         """Take a slot. Raises ConcurrencyLimit after the queue timeout. Cancelled while waiting, it takes none."""
-        if self._used < self._size and not self._waiting:
+        if self.free:
             self._used += 1
             return
         if self._timeout <= 0 or len(self._waiting) >= 4 * self._size:

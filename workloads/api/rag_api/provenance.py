@@ -43,7 +43,7 @@ def tell(context: RequestContext, revision: Revision) -> None:
         "model_hash": revision.model.hash,
     }
     context.facts |= told
-    if context.span.recording:  # the hashes are on the request's own span alone
+    if context.span.recording:  # the request's own span is told by `telemetry`
         context.span.share({ATTRIBUTES[name]: told[name] for name in _VERSIONS})
 
 

@@ -1,7 +1,7 @@
 """The spans of one request: what the code tells about its stages, whether or not anybody collects it.
 
     POST /query                    server     one for each question
-    ├── queue                      internal   waiting for a slot of this pod
+    ├── queue                      internal   where it had to wait for a slot of this pod
     ├── retrieval                  internal
     │   ├── embeddings MODEL       client
     │   └── query COLLECTION       client
@@ -28,12 +28,13 @@ Headers = Iterable[tuple[bytes, bytes]]
 class Sending:
     """How spans are sent, in seconds: the pause between batches, the bound of one, and of the last ones when the process stops.
 
-    `flush` lies behind the drain's last words and before the end of the pod's grace.
+    `flush` lies behind the drain's last words and before the end of the pod's grace. `queue` is the number of spans that wait.
     """
 
     pause: float = 1.0
     timeout: float = 5.0
     flush: float = 1.5
+    queue: int = 2048
 
 
 class Span(Protocol):
@@ -43,15 +44,20 @@ class Span(Protocol):
     is asked to go on with this trace, empty to send none.
     """
 
-    recording: bool
-    trace_id: str
-    traceparent: str
+    @property
+    def recording(self) -> bool: ...
+
+    @property
+    def trace_id(self) -> str: ...
+
+    @property
+    def traceparent(self) -> str: ...
 
     def set(self, attributes: Attributes) -> None:
         """Put attributes on it."""
 
     def share(self, attributes: Attributes) -> None:
-        """Put attributes on it, and on all spans that are opened below it from now on."""
+        """Put attributes on all spans that are opened below it from now on."""
 
     def fail(self, error_type: str) -> None:
         """It went wrong; the word is from a closed list."""

@@ -36,7 +36,6 @@ from .spans import Attributes, Headers, Sending, Span, Unrecorded, Value, error_
 
 LOG = logging.getLogger("rag_api.tracing")
 PATH = "/v1/traces"
-QUEUE_SPANS = 2048
 BATCH_SPANS = 128
 """Small, because encoding holds the interpreter's lock: some milliseconds at most."""
 LONGEST_ATTRIBUTE = 512
@@ -88,7 +87,7 @@ class Otlp:
             shutdown_on_exit=False,
             span_limits=SpanLimits(max_events=0, max_links=0, max_span_attribute_length=LONGEST_ATTRIBUTE),
         )
-        self._provider.add_span_processor(_Queue(self._exporter, self._report, collector.sending.pause))
+        self._provider.add_span_processor(_Queue(self._exporter, self._report, collector.sending))
         self._tracer = self._provider.get_tracer("rag_api")
 
     def request(self, method: str, route: str, headers: Headers) -> Span:
@@ -128,28 +127,31 @@ class Otlp:
 class Recorded:
     """Implements `Span` on a sampled span."""
 
-    __slots__ = ("_shared", "_span", "_tracer", "trace_id", "traceparent")
+    __slots__ = ("_shared", "_span", "_tracer")
     recording: bool = True
 
     def __init__(self, tracer: OtelTracer, span: OtelSpan, shared: dict[str, Value]) -> None:
         self._tracer = tracer
         self._span = span
         self._shared = shared
-        context = span.get_span_context()
-        self.trace_id = f"{context.trace_id:032x}"
-        self.traceparent = _traceparent(context)
-        if shared:
-            span.set_attributes(shared)
+
+    @property
+    def trace_id(self) -> str:
+        """32 hex digits."""
+        return f"{self._span.get_span_context().trace_id:032x}"
+
+    @property
+    def traceparent(self) -> str:
+        """Header for servers that are asked."""
+        return _traceparent(self._span.get_span_context())
 
     def set(self, attributes: Attributes) -> None:
         """Put attributes on it."""
         self._span.set_attributes(_present(attributes))
 
     def share(self, attributes: Attributes) -> None:
-        """Put attributes on it, and on all spans that are opened below it from now on."""
-        told = _present(attributes)
-        self._shared = {**self._shared, **told}
-        self._span.set_attributes(told)
+        """Put attributes on all spans that are opened below it from now on."""
+        self._shared = {**self._shared, **_present(attributes)}
 
     def fail(self, error_type: str) -> None:
         """The status has no description: that would be the text of an exception."""
@@ -158,13 +160,11 @@ class Recorded:
 
     def stage(self, name: str) -> Span:
         """Open a span below it for a part of our own work."""
-        return self._below(name, SpanKind.INTERNAL)
+        return self._below(name, SpanKind.INTERNAL, self._shared)
 
     def call(self, name: str, attributes: Attributes | None = None) -> Span:
         """Open a span below it for one request to a server."""
-        made = self._below(name, SpanKind.CLIENT)
-        made.set(attributes or {})
-        return made
+        return self._below(name, SpanKind.CLIENT, {**self._shared, **_present(attributes or {})})
 
     def __enter__(self) -> Self:
         return self
@@ -176,8 +176,8 @@ class Recorded:
             self.fail(error_type(error))
         self._span.end()
 
-    def _below(self, name: str, kind: SpanKind) -> "Recorded":
-        span = self._tracer.start_span(name, set_span_in_context(self._span, _NO_PARENT), kind)
+    def _below(self, name: str, kind: SpanKind, attributes: dict[str, Value]) -> "Recorded":
+        span = self._tracer.start_span(name, set_span_in_context(self._span, _NO_PARENT), kind, attributes)
         return Recorded(self._tracer, span, self._shared)
 
 
@@ -247,16 +247,17 @@ class _Exporter(SpanExporter):
 class _Queue(BatchSpanProcessor):
     """Bounded here and not by the library, which would drop what is oldest and log it."""
 
-    def __init__(self, exporter: _Exporter, report: Report, pause: float) -> None:
+    def __init__(self, exporter: _Exporter, report: Report, sending: Sending) -> None:
         self._own = exporter
         self._report = report
         self._taken = 0
+        self._most = sending.queue
         # One more batch than is let in: the thread takes a batch out before it counts it.
-        super().__init__(exporter, QUEUE_SPANS + BATCH_SPANS, pause * 1000, BATCH_SPANS)
+        super().__init__(exporter, sending.queue + BATCH_SPANS, sending.pause * 1000, BATCH_SPANS)
 
     def on_end(self, span: ReadableSpan) -> None:
         """In the event loop; never waits."""
-        if self._taken - self._own.handled >= QUEUE_SPANS:
+        if self._taken - self._own.handled >= self._most:
             self._report("lost", 1)
             return
         self._taken += 1
