@@ -45,7 +45,7 @@ def traces(bench_settings: Settings) -> Iterator[Collector]:
 @pytest.fixture(scope="module")
 def faq(module_kube: Kube, traces: Collector) -> Kube:
     """A namespace with a ready service `faq`, whose questions are traced."""
-    api: Json = {"drainSeconds": 5, "tracing": {"endpoint": traces.url}}
+    api: Json = {"drainSeconds": 5, "tracing": {"endpoint": traces.url, "sampleRatio": 1}}
     module_kube.apply(documents(), rag_service(api=api))
     module_kube.wait_condition("faq", "Ready", "True", 120)
     return module_kube

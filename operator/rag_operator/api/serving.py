@@ -106,7 +106,8 @@ class Tracing(Part):
         " /v1/traces is added."
     )
     sample_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=1.0, description="Share of the questions that are traced, from 0 to 1."
+        default=0.1,
+        description="Share of the questions that are traced, from 0 to 1. Tracing all may double what an extractive answer costs.",
     )
     trust_parent: bool = Field(
         default=False,
