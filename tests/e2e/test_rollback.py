@@ -1,11 +1,19 @@
 """Going back and forward on real containers: every API pod is asked at its own address, and none may be started anew."""
 
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
 
+from tests.bench.processes import pod_processes
+
 from .kube import Json, Kube, http, wait_for
 from .objects import QUESTION, UNANSWERABLE, documents, rag_service
+from .test_install import leader
 
 pytestmark = pytest.mark.node
 
@@ -25,6 +33,8 @@ class Served(NamedTuple):
 
 
 V1, V2 = Served(1, "answer-v1", "docs-v1"), Served(3, "answer-v2", "docs-v2")
+FORMER_PROMPT = Served(4, "answer-v1", "docs-v2")
+"""The prompt gone back to: the first test makes this combination."""
 
 
 def content(served: Served) -> Json:
@@ -106,7 +116,7 @@ def settled(kube: Kube, wanted: Served, seconds: float = 20) -> Json:
 @pytest.mark.parametrize(
     ("rollback", "wanted"),
     [
-        ({"prompt": "answer-v1"}, Served(4, "answer-v1", "docs-v2")),
+        ({"prompt": "answer-v1"}, FORMER_PROMPT),
         ({"index": "docs-v1"}, Served(2, "answer-v2", "docs-v1")),
         ({"revision": 1}, V1),
     ],
@@ -139,3 +149,88 @@ def test_an_unknown_target_is_refused_with_the_choice_while_the_old_serves(faq: 
     moved(faq, V2)
     edit(faq, {"rollback": None})
     settled(faq, V2)
+
+
+def test_back_and_at_once_forward_again_ends_forward(faq: Kube) -> None:
+    """The kubelet may be writing the one table while the other is asked for already: no pod may be left with it."""
+    before = started(faq)
+    for pause in (0.0, 0.1):
+        edit(faq, {"rollback": {"prompt": "answer-v1"}})
+        time.sleep(pause)
+        edit(faq, {"rollback": None})
+        time.sleep(1)
+        moved(faq, V2)
+    settled(faq, V2)
+    assert before == started(faq)
+
+
+@contextlib.contextmanager
+def frozen(pod: Json) -> Iterator[None]:
+    """Its processes stand still: connections are taken and never answered. Shorter than its liveness probe waits."""
+    found = pod_processes(pod["metadata"]["uid"])
+    assert found
+    for process in found:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
+
+
+def test_a_pod_that_cannot_be_reached_makes_ready_unknown_and_is_moved_when_it_comes_back(faq: Kube) -> None:
+    before = started(faq)
+    stuck, *others = sorted(pods(faq), key=lambda pod: str(pod["metadata"]["name"]))
+    with frozen(stuck):
+        edit(faq, {"rollback": {"prompt": "answer-v1"}})
+        _, _, message = faq.wait_condition("faq", "Ready", "Unknown", SOON, reason="ApiUnreachable")
+        assert stuck["metadata"]["name"] in message
+        moved(faq, FORMER_PROMPT, SOON, others)
+    moved(faq, FORMER_PROMPT)
+    settled(faq, FORMER_PROMPT)
+    edit(faq, {"rollback": None})
+    moved(faq, V2)
+    settled(faq, V2)
+    assert before == started(faq)
+
+
+def holds(pod: Json) -> tuple[int, str]:
+    """Revision and prompt that one pod would answer from, as it says itself: no store is needed for that."""
+    (revision,) = http(f"http://{pod['status']['podIP']}:8000/models/current").body["revisions"]
+    return revision["number"], revision["prompt"]["version"]
+
+
+def test_the_prompt_goes_back_while_the_vector_store_is_down_and_serves_when_it_is_up(faq: Kube) -> None:
+    before, these = started(faq), pods(faq)
+    (store,) = faq.list("pods", "ragserving.dev/service=faq,app.kubernetes.io/component=qdrant")
+    with frozen(store):
+        faq.wait_condition("faq", "Ready", "False", 30)
+        edit(faq, {"rollback": {"prompt": "answer-v1"}})
+        wait_for("all pods hold the prompt", lambda: {FORMER_PROMPT[:2]} == {holds(pod) for pod in these}, SOON)
+        assert "True" != faq.condition("faq", "Ready")[0]
+    settled(faq, FORMER_PROMPT, 40)
+    moved(faq, FORMER_PROMPT)
+    edit(faq, {"rollback": None})
+    moved(faq, V2)
+    settled(faq, V2)
+    assert before == started(faq)
+
+
+def test_a_move_goes_on_when_the_operator_is_killed_in_it(faq: Kube, operator: Kube) -> None:
+    """The other replica has to wait for the Lease of the killed one, fifteen seconds."""
+    before = started(faq)
+    leading = operator.get("pod", leader(operator))
+    assert leading
+    processes = pod_processes(leading["metadata"]["uid"])
+    assert processes
+    edit(faq, {"rollback": {"prompt": "answer-v1"}})
+    for process in processes:
+        os.kill(process, signal.SIGKILL)
+    edit(faq, {"rollback": {"index": "docs-v1", "prompt": "answer-v1"}})
+    moved(faq, V1, 60)
+    settled(faq, V1)
+    edit(faq, {"rollback": None})
+    moved(faq, V2)
+    settled(faq, V2)
+    assert before == started(faq)
