@@ -175,10 +175,13 @@ class World:
     def quiet(self, seconds: float = QUIET_SECONDS) -> None:
         """Wait until the operator has written nothing for a while."""
 
+        count, since = len(self.proxy.writes), time.monotonic()
+
         def still() -> bool:
-            count = len(self.proxy.writes)
-            time.sleep(seconds)
-            return len(self.proxy.writes) == count
+            nonlocal count, since
+            if count != len(self.proxy.writes):
+                count, since = len(self.proxy.writes), time.monotonic()
+            return time.monotonic() - since >= seconds
 
         until(still, 60)
 
