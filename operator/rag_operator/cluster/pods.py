@@ -5,7 +5,7 @@
 
 An answer that agrees with the release table is remembered until the container, its readiness or the table changes, or until
 it is older than the resync: so a settled service is not asked. Where a fallback may answer for the model, which keeps pods ready,
-they are asked closely: what their readiness says, too, and again after half a minute.
+they are asked closely: what their readiness says, too, again after half a minute, and each time while it has something to say.
 """
 
 import asyncio
@@ -107,7 +107,8 @@ class PodDoor:
         self._memory.drop(pod.uid)
         self.asked += 1
         answer = await self._really_ask(pod, closely=closely)
-        if pod.ready and answer.models is not None and answer.models.table_hash == table_hash:
+        agrees = answer.models is not None and answer.models.table_hash == table_hash and not answer.checks
+        if pod.ready and agrees:
             seconds = min(self.remember_seconds, CLOSE_SECONDS) if closely else self.remember_seconds
             self._memory.set(pod.uid, (state, self.monotonic() + seconds, answer))
         return answer

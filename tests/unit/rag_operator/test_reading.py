@@ -73,12 +73,21 @@ async def test_answer_is_asked_anew_after_restart_other_table_or_resync() -> Non
     assert len(pods.asked) == 5
 
 
-async def test_ready_pod_that_is_asked_closely_says_what_stands_in_and_is_soon_asked_again() -> None:
+async def test_ready_pod_that_is_asked_closely_is_soon_asked_again() -> None:
+    pods = Pods()
+    pods.ready = b'{"checks":[{"name":"model","ok":true,"message":""}]}'
+    for pods.time in (0, 20, 40):
+        answers = await pods.door.ask([pod()], TABLE.table_hash(), closely=True)
+    assert answers["p"].checks == ()
+    assert [path for _, path in pods.asked] == ["/models/current", "/ready"] * 2
+
+
+async def test_ready_pod_for_whose_model_something_stands_in_is_asked_each_time() -> None:
     pods = Pods()
     pods.ready = (
         b'{"checks":[{"name":"vector_store","ok":true},{"name":"model","ok":true,"message":"A fallback answers."}]}'
     )
-    for pods.time in (0, 20, 40):
+    for _ in range(2):
         answers = await pods.door.ask([pod()], TABLE.table_hash(), closely=True)
     assert [(check.name, check.ok) for check in answers["p"].checks] == [("model", True)]
     assert [path for _, path in pods.asked] == ["/models/current", "/ready"] * 2
