@@ -9,6 +9,7 @@ from ..observed import ChildKey, Observed, component_of, finished, key_of
 from ..releases import Plan
 from ..releases.drain import FOR_EVER, former_models
 from ..releases.model_fetch import FetchTarget, fetch_targets, on_lost_volume
+from ..releases.sweep import newest_sweep
 from . import index_sweep
 
 Json = dict[str, Any]
@@ -47,7 +48,7 @@ def unwanted(observed: Observed, plan: Plan, built: Sequence[Json], age: Age) ->
     job = _wanted_job(observed, plan)
     suspended = observed.service.spec.suspend
     former = {digest[:8] for digest in former_models(observed, plan, age.now)}
-    swept = any(component_of(child) == names.COMPONENT_SWEEP for child in built)
+    swept, last_sweep = any(component_of(child) == names.COMPONENT_SWEEP for child in built), newest_sweep(observed)
     gone = []
     for key, body in sorted(observed.children.items()):
         if "deletionTimestamp" in body["metadata"]:
@@ -55,7 +56,8 @@ def unwanted(observed: Observed, plan: Plan, built: Sequence[Json], age: Age) ->
         if key.kind == "Job" and component_of(body) == names.COMPONENT_MODEL_FETCH:
             goes = _fetch_goes(body, observed, plan, age, as_built=key in wanted)
         elif component_of(body) == names.COMPONENT_SWEEP:
-            goes = swept and key not in wanted  # the last one stays as the record until another one follows
+            # The last one stays as the record until another one follows; who was killed between the two left both.
+            goes = key not in wanted and (swept or body is not last_sweep)
         elif key.kind == "RagRevision":
             goes = key not in kept and plan.index is not None  # until then no sweep can be made that remembers it
         elif key.kind == "Job":

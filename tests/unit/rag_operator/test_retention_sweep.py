@@ -1,5 +1,6 @@
 """Rows about old collections and the alias of outside readers: when a sweep is made, what it keeps, and what it waits for."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -394,3 +395,19 @@ async def test_the_first_index_job_stays_although_its_result_is_released_before_
     job["status"] = ended
     await world.run()
     assert (index_jobs(world), sweeps(world)) == ([job], [])
+
+
+async def test_a_former_sweep_goes_although_the_one_after_it_has_ended_meanwhile() -> None:
+    """The operator was killed between making the next and deleting the former, and came back late."""
+    world = await ready()
+    await release(world, "docs-2")
+    await world.run()
+    ends(world)
+    await world.run()
+    last = sweep(world)
+    key = next(key for key, body in world.objects.items() if body is last)
+    former = copy.deepcopy(last)
+    former["metadata"] |= {"name": f"{key.name}-former", "uid": "former", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    world.objects[key._replace(name=f"{key.name}-former")] = former
+    await world.run()
+    assert sweep(world)["metadata"]["name"] == key.name
