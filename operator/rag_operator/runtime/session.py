@@ -2,8 +2,6 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable
-from contextvars import ContextVar
 from weakref import WeakSet
 
 import aiohttp
@@ -15,10 +13,6 @@ from .login import Login
 USER_AGENT = "rag-operator"
 KEEP_SECONDS = 60.0
 """An idle connection is kept for the next request, for a TLS handshake costs more than most; the API server ends it at 90 s."""
-
-before_sending: ContextVar[Callable[[], None]] = ContextVar("before_sending", default=lambda: None)
-"""Called when a request has its connection, right before it is sent; what it raises ends the request, and nothing was sent.
-A TLS handshake can take long, and a process that was frozen in it goes on from there when it wakes."""
 
 
 class Connector(aiohttp.TCPConnector):
@@ -42,11 +36,6 @@ class Connector(aiohttp.TCPConnector):
         connection = await super().connect(req, traces, timeout)
         if connection.transport is not None:
             self._opened.add(connection.transport)
-        try:
-            before_sending.get()()
-        except BaseException:
-            connection.release()
-            raise
         return connection
 
     async def close(self, *, abort_ssl: bool = False) -> None:

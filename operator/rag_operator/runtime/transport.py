@@ -1,7 +1,7 @@
 """One request to the API server, and its answer: time-outs, 429, what counts as broken. `client.py` says what to ask.
 
 Every request has a time-out. A 429 is waited out as the server asks, by all requests, because it is the whole of us that
-is too fast. A write is sent only while the fence is open: that is looked at again when it has its connection.
+is too fast. A write is sent only while the fence is open: that is looked at again in the very step that puts it on the wire.
 """
 
 import asyncio
@@ -13,10 +13,11 @@ from typing import Any, Final
 
 import aiohttp
 import orjson
+from aiohttp.abc import AbstractStreamWriter
 
 from .errors import ApiError, NotLeading, Unreachable
 from .login import Login
-from .session import USER_AGENT, before_sending, new_session
+from .session import USER_AGENT, new_session
 from .slots import Slots
 
 Json = dict[str, Any]
@@ -51,6 +52,21 @@ class Request:
     def writes(self) -> bool:
         """It changes something."""
         return self.method != "GET"
+
+
+class _Body(aiohttp.BytesPayload):
+    """What is sent by a write, if `check` does not raise right before. Headers wait for the body: then nothing is sent at all.
+
+    Slots and TLS handshakes are waited for, and a process that was frozen there goes on from there when it wakes.
+    """
+
+    def __init__(self, data: bytes, check: Callable[[], None]) -> None:
+        super().__init__(data)
+        self._check = check
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        self._check()
+        await super().write_with_length(writer, content_length)
 
 
 class Transport:
@@ -125,13 +141,12 @@ class Transport:
         if request.data is not None:
             headers["Content-Type"] = request.content_type
         status = 0
-        said = before_sending.set(partial(self._look_at_fence, request))
         try:
             async with self._session.request(
                 request.method,
                 self._url(request),
                 params=request.params,
-                data=request.data,
+                data=request.data and _Body(request.data, partial(self._look_at_fence, request)),
                 headers=headers,
                 timeout=limit,
             ) as response:
@@ -139,9 +154,10 @@ class Transport:
                 status = response.status
                 return status, answer, response.headers
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            if isinstance(error.__cause__, NotLeading):
+                raise error.__cause__ from None
             raise Unreachable(f"{request.verb} {request.path}: {type(error).__name__} {error}") from error
         finally:
-            before_sending.reset(said)
             self._on_request(request.verb, request.kind, status)
 
     def _look_at_fence(self, request: Request) -> None:
