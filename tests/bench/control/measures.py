@@ -254,7 +254,7 @@ async def edits(client: Client, seen: Births, figures: Figures, objects: int) ->
             waiting[service].set_result(time.monotonic())
 
     seen.listeners.append(saw)
-    for number in range(20):
+    for number in range(min(20, objects)):
         service = f"load{objects - 1 - number:05}"
         future = waiting[service] = asyncio.get_running_loop().create_future()
         edit = {"spec": {"api": {"limits": {"requestsPerMinute": 61 + number}}}}
