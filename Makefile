@@ -119,7 +119,7 @@ faults: venv ## Every plan of tests/faults: killed at each write, each reply spo
 test-vllm: venv ## Real vLLM on this machine's CPU with a tiny model: about 6 GB are installed once, then minutes (opt-in)
 	$(PYTEST) tests/vllm -m vllm
 
-mutants: venv ## Break the operator in every way of tests/mutants/table.py: each time a test has to notice (ONLY=name for one)
+mutants: venv ## Break the code in every way of tests/mutants: each time a test has to notice (ONLY=name for one; starts the bench)
 	$(BIN)/python -m tests.mutants $(if $(ONLY),--only $(ONLY))
 
 clean: ## Remove the virtual environment and tool caches

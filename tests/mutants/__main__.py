@@ -21,13 +21,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this mutant; may be repeated")
-    parser.add_argument("--quick", action="store_true", help="those whose test needs no API server")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--quick", action="store_true", help="those whose test needs no API server")
+    place.add_argument(
+        "--node", action="store_true", help="those whose test needs the bench's node; each builds images"
+    )
     parser.add_argument("--list", action="store_true", help="print the table and do nothing")
     options = parser.parse_args(arguments)
     unknown = set(options.only) - {mutant.name for mutant in MUTANTS}
     if unknown:
         parser.error(f"no such mutant: {', '.join(sorted(unknown))}")
-    chosen = [m for m in MUTANTS if m.name in (options.only or [m.name]) and not (options.quick and m.needs_server)]
+    chosen = [
+        mutant
+        for mutant in MUTANTS
+        if mutant.name in (options.only or [mutant.name])
+        and not (options.quick and mutant.needs_server)
+        and (mutant.needs_node or not options.node)
+    ]
     if options.list:
         for mutant in chosen:
             print(f"{mutant.name:34} {mutant.breaks}\n{'':34} {mutant.test}")

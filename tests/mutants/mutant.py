@@ -6,7 +6,8 @@ A text must occur once in its file, or once in all files of its folder, so that 
 from dataclasses import dataclass
 from pathlib import Path
 
-REALITY = ("tests/faults/", "tests/control_plane/")
+NODE = "tests/e2e/"
+REALITY = ("tests/faults/", "tests/control_plane/", NODE)
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Mutant:
     def needs_server(self) -> bool:
         """The test runs on a real API server."""
         return self.test.startswith(REALITY)
+
+    @property
+    def needs_node(self) -> bool:
+        """The test runs on real pods, of images that are built from the broken code."""
+        return self.test.startswith(NODE)
 
 
 def broken(text: str, mutant: Mutant) -> str:

@@ -2,6 +2,7 @@
 
 from .models import MODELS
 from .mutant import Mutant
+from .node import NODE
 from .placing import PLACING
 from .refresh import REFRESHES
 from .releases import RELEASES
@@ -407,5 +408,21 @@ LEADING = (
         "return True",
         UNIT + "test_lease.py::test_one_leads_and_keeps_leading",
     ),
+    Mutant(
+        "lease-kept-after-the-end",
+        "a renewal that was cut off by the end keeps the next one waiting for the whole duration",
+        LEASE,
+        "if self._seen.body is not None and not self._held_by_other():",
+        "if False:",
+        UNIT + "test_lease.py::test_a_lease_is_given_back_although_a_renewal_was_cut_off",
+    ),
+    Mutant(
+        "lease-of-another-given-back",
+        "who ends gives back a Lease that somebody else holds",
+        LEASE,
+        "if self._seen.body is not None and not self._held_by_other():",
+        "if self._seen.body is not None:",
+        UNIT + "test_lease.py::test_a_lease_that_another_one_took_is_not_given_back",
+    ),
 )
-MUTANTS: tuple[Mutant, ...] = (*OWNERSHIP, *PASSES, *RUNTIME, *LEADING, *RELEASES, *REFRESHES, *PLACING, *MODELS)
+MUTANTS: tuple[Mutant, ...] = (*OWNERSHIP, *PASSES, *RUNTIME, *LEADING, *RELEASES, *REFRESHES, *PLACING, *MODELS, *NODE)

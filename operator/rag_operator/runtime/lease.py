@@ -92,12 +92,22 @@ class LeaderElection:
         if not self.held or self._seen.body is None:
             return
         self._renewed_at = None
-        spec = self._spec(self._seen.body) | {"holderIdentity": "", "leaseDurationSeconds": 1}
         try:
             async with asyncio.timeout(self.times.call):
-                await self._store(self._seen.body, spec)
+                await self._give_back(self._seen.body)
         except (RuntimeFault, TimeoutError) as error:
-            log.info("the Lease could not be given back: %s", error)
+            log.warning("the Lease could not be given back: %s", error or type(error).__name__)
+
+    async def _give_back(self, body: Json) -> None:
+        free = {"holderIdentity": "", "leaseDurationSeconds": 1}
+        try:
+            await self._store(body, self._spec(body) | free)
+        except ApiError as error:
+            if not error.is_conflict:
+                raise
+            await self._read()  # a renewal that was cancelled half-way may have been stored all the same
+            if self._seen.body is not None and not self._held_by_other():
+                await self._store(self._seen.body, self._spec(self._seen.body) | free)
 
     async def _attempt(self) -> bool:
         """Take or renew. True when the Lease is ours from the moment on at which the call began."""

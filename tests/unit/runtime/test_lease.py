@@ -103,6 +103,24 @@ async def test_a_lease_given_back_is_taken_at_once(double: ServerDouble, leader:
     assert 0 == leader.losses
 
 
+async def test_a_lease_is_given_back_although_a_renewal_was_cut_off(double: ServerDouble, leader: Contender) -> None:
+    """The server stored what the cancelled call sent, so the version that is known is not the stored one."""
+    await leader.die()
+    assert double.lease is not None
+    double.lease = {**double.lease, "metadata": {**double.lease["metadata"], "resourceVersion": "99999"}}
+    await leader.election.release()
+    assert "" == holder(double)
+
+
+async def test_a_lease_that_another_one_took_is_not_given_back(double: ServerDouble, leader: Contender) -> None:
+    await leader.die()
+    assert double.lease is not None
+    taken = {**double.lease["spec"], "holderIdentity": "somebody"}
+    double.lease = {**double.lease, "spec": taken, "metadata": {**double.lease["metadata"], "resourceVersion": "99999"}}
+    await leader.election.release()
+    assert "somebody" == holder(double)
+
+
 async def test_a_leader_that_cannot_renew_stops_before_others_may_start(
     double: ServerDouble, leader: Contender
 ) -> None:
