@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from rag_operator.api import Resources
+from rag_operator.api.compute import IndexResources
 from rag_operator.resources import pod
 from rag_operator.settings import Settings
 
@@ -32,7 +32,7 @@ def write(kube: Kube, days: str) -> None:
     main = pod.container(
         "main",
         Settings().indexer_image,
-        Resources(),
+        IndexResources(),
         command=["python3", "-c", WRITE],
         env=[{"name": "TEXT", "value": text}],
         volumeMounts=[{"name": "manuals", "mountPath": PATH}],

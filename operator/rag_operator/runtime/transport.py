@@ -140,7 +140,7 @@ class Transport:
         headers = {"Accept": request.accept}
         if request.data is not None:
             headers["Content-Type"] = request.content_type
-        status = 0
+        status, sent = 0, True
         try:
             async with self._session.request(
                 request.method,
@@ -155,10 +155,12 @@ class Transport:
                 return status, answer, response.headers
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             if isinstance(error.__cause__, NotLeading):
+                sent = False
                 raise error.__cause__ from None
             raise Unreachable(f"{request.verb} {request.path}: {type(error).__name__} {error}") from error
         finally:
-            self._on_request(request.verb, request.kind, status)
+            if sent:
+                self._on_request(request.verb, request.kind, status)
 
     def _look_at_fence(self, request: Request) -> None:
         """Raises NotLeading for a write that may not be sent now."""

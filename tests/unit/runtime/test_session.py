@@ -100,7 +100,8 @@ async def test_a_write_whose_connection_came_after_the_lease_was_lost_is_not_sen
     login = Login(server=f"https://127.0.0.1:{listener.getsockname()[1]}", tls=tls, token=Token(lambda: None))
     runner = web.ServerRunner(web.Server(answer))  # type: ignore[arg-type]
     await runner.setup()
-    transport = Transport(login, request_seconds=10, silence_seconds=10, on_request=lambda *_: None)
+    told: list[str] = []
+    transport = Transport(login, request_seconds=10, silence_seconds=10, on_request=lambda verb, *_: told.append(verb))
     held = True
     transport.fence = lambda: held
     try:
@@ -113,6 +114,7 @@ async def test_a_write_whose_connection_came_after_the_lease_was_lost_is_not_sen
             await write
         assert await lease == b"{}"
         assert asked == ["PUT"]
+        assert told == ["update"], "what was not sent is no request"
     finally:
         await transport.close()
         await runner.cleanup()

@@ -57,7 +57,7 @@ class Collector:
     """
 
     endpoint: str
-    sample_ratio: float = 1.0
+    sample_ratio: float
     trusts_parent: bool = False
     resource: Mapping[str, str] = field(default_factory=dict)
     on_request: Mapping[str, str] = field(default_factory=dict)
