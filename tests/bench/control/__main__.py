@@ -43,7 +43,7 @@ async def measure(plane: Cluster, folder: Path, objects: int, rest: float) -> No
                 run = await measures.converge(plane, client, operator, seen, objects)
         rates, alone = await bare_rates(plane, client)
         figures.rate(run, objects, rates[True], rates[False])
-        async with nodes(client):
+        async with nodes(client) as pods:
             with running(Operator(plane, folder, "second", resync_seconds=str(max(10.0, rest * 0.8)))) as operator:
                 await measures.leading(operator)
                 progress("pods begin to run; until all are Ready")
@@ -56,7 +56,7 @@ async def measure(plane: Cluster, folder: Path, objects: int, rest: float) -> No
                     figures.alone(alone)
                     await measures.small(plane, client, seen, figures, run)
                     progress("100 at once")
-                    await measures.batch(client, seen, figures, rates[True], run.children)
+                    await measures.batch(client, seen, pods, figures, rates[True])
             progress("restart and fail-over")
             await measures.restart(plane, folder, figures)
             await measures.fail_over(plane, client, folder, figures)

@@ -21,6 +21,7 @@ from rag_operator.runtime.kinds import Kind
 from tests.cluster.fixtures import Cluster
 
 from .bare import Alone
+from .nodes import NodesDouble
 from .stage import SPACE, WRITES, Births, Calls, Operator, create_all, rag_service, running, writes
 
 Json = dict[str, Any]
@@ -285,12 +286,17 @@ async def budget(plane: Cluster, client: Client, figures: Figures) -> None:
     figures.spent("child status change: writes", calls.take(), len(services), 1)
 
 
-async def batch(client: Client, seen: Births, figures: Figures, bare: float, children: int) -> None:
-    """A hundred at once: when the last child of each is there, against the time that a bare client takes for all."""
+async def batch(client: Client, seen: Births, pods: NodesDouble, figures: Figures, bare: float) -> None:
+    """A hundred at once: when the last child of each is there, against the time that a bare client takes for all.
+
+    As in the bare client's run, their pods begin to run afterwards.
+    """
     services = [f"many{number:05}" for number in range(100)]
+    pods.running.clear()
     start = time.monotonic()
-    await asyncio.gather(create_all(client, services), seen.until(set(services), children))
-    whole = 100 * children / bare
+    await asyncio.gather(create_all(client, services), seen.until(set(services), CHILDREN))
+    pods.running.set()
+    whole = 100 * CHILDREN / bare
     last = [max(seen.at[service].values()) - start for service in services]
     figures.show("100 at once: last child of each, p50", statistics.median(last), "s", round(whole / 2, 2))
     figures.show("  p99", percentile(last, 0.99), "s", round(whole, 2))

@@ -36,6 +36,9 @@ class NodesDouble:
         self._servers: dict[str, asyncio.Server] = {}
         self._todo: asyncio.Queue[Json] = asyncio.Queue()
         self._next = FIRST
+        self.running = asyncio.Event()
+        """Clear: pods that are made meanwhile begin to run later."""
+        self.running.set()
         self._pods = Informer(
             client, kinds.POD, namespace=SPACE, label_selector=names.LABEL_SERVICE, on_change=self._pod
         )
@@ -67,6 +70,7 @@ class NodesDouble:
     async def _work(self) -> None:
         while True:
             pod = await self._todo.get()
+            await self.running.wait()
             with contextlib.suppress(ApiError):
                 await self._run_pod(pod)
 

@@ -6,6 +6,7 @@ In memory, so that every write can be tried in every run; with processes and a r
 import asyncio
 import copy
 import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -45,6 +46,21 @@ def dying(world: World, after: int) -> None:
         return None
 
     world.refuse = refuse
+
+
+async def killed(
+    start: World, writes: int, settle: Callable[[World], Awaitable[object]]
+) -> AsyncIterator[tuple[int, World]]:
+    """For each write of `settle`: how many were made, and the world as the next operator finds it."""
+    for after in range(writes):
+        world = copy.deepcopy(start)
+        dying(world, after)
+        with pytest.raises(KilledError):
+            await settle(world)
+        named_and_recorded(world)
+        world.refuse = lambda *_: None
+        world.restart()
+        yield after, world
 
 
 async def settle(world: World) -> list[tuple[str, str, str]]:
@@ -110,14 +126,7 @@ async def test_after_each_write_of_a_move(move: int, worlds: list[World]) -> Non
     start.edit(**spec)
     writes = len(await settle(copy.deepcopy(start)))
     assert writes >= 1
-    for after in range(writes):
-        world = copy.deepcopy(start)
-        dying(world, after)
-        with pytest.raises(KilledError):
-            await settle(world)
-        named_and_recorded(world)
-        world.refuse = lambda *_: None
-        world.restart()
+    async for after, world in killed(start, writes, settle):
         await settle(world)
         assert end(undisturbed) == end(world), f"killed after {after} of {writes} writes"
 

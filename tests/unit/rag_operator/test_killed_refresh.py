@@ -6,7 +6,7 @@ import pytest
 from rag_operator import names
 from rag_operator.observed import ChildKey, component_of, finished
 
-from .test_killed_moves import KilledError, dying, end, named_and_recorded
+from .test_killed_moves import end, killed
 from .test_refresh_schedule import HOUR, build, ready, served
 from .world import NAME, World
 
@@ -48,14 +48,7 @@ async def test_after_each_write(away: float, moment: str) -> None:
     writes = await settle(undisturbed)
     assert writes >= 4
     assert served(undisturbed) == (3, "docs-1.3")
-    for after in range(writes):
-        world = copy.deepcopy(start)
-        dying(world, after)
-        with pytest.raises(KilledError):
-            await settle(world)
-        named_and_recorded(world)
-        world.refuse = lambda *_: None
-        world.restart()
+    async for after, world in killed(start, writes, settle):
         world.later(away)
         await settle(world)
         number, _ = served(world)
