@@ -1,5 +1,6 @@
 """The table: how the code is broken, and which test has to notice. Releases and model servers have tables of their own."""
 
+from .clusterwide import CLUSTERWIDE
 from .models import MODELS
 from .mutant import Mutant
 from .node import NODE
@@ -425,4 +426,15 @@ LEADING = (
         UNIT + "test_lease.py::test_a_lease_that_another_one_took_is_not_given_back",
     ),
 )
-MUTANTS: tuple[Mutant, ...] = (*OWNERSHIP, *PASSES, *RUNTIME, *LEADING, *RELEASES, *REFRESHES, *PLACING, *MODELS, *NODE)
+MUTANTS: tuple[Mutant, ...] = (
+    *OWNERSHIP,
+    *PASSES,
+    *RUNTIME,
+    *LEADING,
+    *RELEASES,
+    *REFRESHES,
+    *PLACING,
+    *MODELS,
+    *NODE,
+    *CLUSTERWIDE,
+)

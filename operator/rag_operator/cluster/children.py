@@ -88,11 +88,17 @@ class Children:
 
     async def _take_back(self, desired: Json, live: Json) -> Json:
         """Label and owner first. The rest was built without seeing this object: the next pass sees it."""
-        metadata = desired["metadata"]
-        given = {key: metadata[key] for key in ("labels", "ownerReferences") if key in metadata}
-        mine = {"uid": live["metadata"]["uid"]} | given
-        kind = kinds.kind_of(desired)
-        body = await self._client.merge_patch(kind, metadata["namespace"], metadata["name"], {"metadata": mine})
+        metadata, kind = desired["metadata"], kinds.kind_of(desired)
+        mine = {key: metadata[key] for key in ("labels", "ownerReferences") if key in metadata}
+        if "ownerReferences" in mine:  # a merge patch replaces the list, so it has to be of this very version
+            mine["ownerReferences"] = _with_others(mine["ownerReferences"], live)
+        mine |= {key: live["metadata"][key] for key in ("uid", "resourceVersion")}
+        try:
+            body = await self._client.merge_patch(kind, metadata["namespace"], metadata["name"], {"metadata": mine})
+        except ApiError as error:
+            if error.is_conflict:
+                raise Unreachable(f"{kind.kind} {metadata['name']} was changed meanwhile") from error  # try again
+            raise
         self._take_over(body)
         return body
 
@@ -106,6 +112,12 @@ class Children:
 def _is_shown(live: Json, desired: Json) -> bool:
     """Label and owner say that it belongs to the same service: only the caches are late."""
     return _label(live) == _label(desired) and controller_uid(live) == controller_uid(desired)
+
+
+def _with_others(ours: list[Json], live: Json) -> list[Json]:
+    """Our owner references beside those that others gave."""
+    uids = {owner["uid"] for owner in ours}
+    return [*(owner for owner in live["metadata"].get("ownerReferences") or () if owner["uid"] not in uids), *ours]
 
 
 def _label(obj: Json) -> str | None:

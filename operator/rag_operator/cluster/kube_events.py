@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from .. import names
 from ..observed import Notice
 from ..runtime import kinds
 
@@ -15,8 +16,9 @@ Json = dict[str, Any]
 
 SELECTOR = "type=Warning,regarding.kind!=RagService,regarding.kind!=Node"
 MAX_NOTE = 1024
-OURS = re.compile(r"-(api|qdrant|index)(-|$)")
-"""In the name of every pod, claim, StatefulSet and Job of a RagService."""
+RUNNING = (names.COMPONENT_API, names.COMPONENT_QDRANT, names.COMPONENT_INDEX, names.COMPONENT_MODEL)
+OURS = re.compile(rf"-({'|'.join(RUNNING)})(-|$)")
+"""In the name of every pod, claim, StatefulSet and Job of a RagService: what other components' names begin with, too."""
 ABOUT = frozenset({"Pod", "PersistentVolumeClaim", "StatefulSet", "Job"})
 
 

@@ -172,6 +172,32 @@ def test_of_warnings_about_others_only_the_key_is_kept(name: str, kind: str) -> 
     assert kube_events.subject(kept) is None
 
 
+POD, CLAIM, JOB = "Pod", "PersistentVolumeClaim", "Job"
+DIGEST = "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (POD, f"{names.api(NAME)}-6d4b75cb6d-hwt5k"),
+        (POD, f"{names.qdrant(NAME)}-0"),
+        (POD, f"{names.index_job(NAME, DIGEST)}-x7k2p"),
+        (POD, f"{names.index_sweep(NAME, DIGEST)}-x7k2p"),
+        (POD, f"{names.model(NAME, DIGEST)}-6d4b75cb6d-hwt5k"),
+        (POD, f"{names.model_fetch_job(NAME, DIGEST)}-x7k2p"),
+        (CLAIM, names.qdrant_claim(NAME)),
+        (CLAIM, names.model_cache(NAME)),
+        ("StatefulSet", names.qdrant(NAME)),
+        (JOB, names.index_job(NAME, DIGEST)),
+        (JOB, names.index_sweep(NAME, DIGEST)),
+        (JOB, names.model_fetch_job(NAME, DIGEST)),
+    ],
+)
+def test_warnings_about_every_component_are_kept(kind: str, name: str) -> None:
+    found = kube_events.notices(Cache(event(1, name=name, kind=kind)), [{"metadata": {"uid": "u"}}])
+    assert ["note 1"] == [notice.note.rstrip("x") for notice in found]
+
+
 def world_of_qdrant(revision: str, *, ready: bool, generation: int = 2) -> Any:
     body = running_pod(f"{NAME}-qdrant-0", "qdrant")
     body["metadata"]["labels"]["controller-revision-hash"] = revision
