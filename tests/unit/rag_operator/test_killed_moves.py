@@ -18,8 +18,13 @@ Json = dict[str, Any]
 V1 = {"version": "answer-v1", "system": "Answer from the sources."}
 V2 = {"version": "answer-v2", "system": "Be brief."}
 HISTORY = 3
+OTHERS, AS_BEFORE = ({"documents": {"configMapRef": {"name": name}}} for name in ("others", "documents"))
+ON_THE_CPU = {"cache": {"type": "Ephemeral", "size": "1Gi"}, "gpu": {"count": 0}}
+HOSTED: Json = {"runtime": "VLLM", "name": "example/small", "vllm": ON_THE_CPU}
 MOVES: tuple[tuple[str, Json, int], ...] = (
-    ("a prompt, to a combination that never was", {"rollback": {"prompt": "answer-v1"}}, 3),
+    ("a prompt while the spec is refused", {"rollback": {"prompt": "answer-v1"}, "index": OTHERS}, 3),
+    ("forward with the spec put right", {"rollback": None, "index": AS_BEFORE}, 2),
+    ("a prompt", {"rollback": {"prompt": "answer-v1"}}, 3),
     ("forward from the prompt", {"rollback": None}, 2),
     ("an index, and a combination goes", {"rollback": {"index": "docs-1"}}, 4),
     ("forward from the index", {"rollback": None}, 2),
@@ -28,6 +33,11 @@ MOVES: tuple[tuple[str, Json, int], ...] = (
     ("what is not kept", {"rollback": {"prompt": "nowhere"}}, 2),
     ("away from what is not kept", {"rollback": None}, 2),
     ("a revert of the spec", {"prompt": V1}, 5),
+    ("other retrieval", {"retrieval": {"topK": 9}}, 6),
+    ("another API image", {"api": {"image": "mine:1"}}, 7),
+    ("back from the image, as a whole", {"rollback": {"revision": 6}}, 6),
+    ("another model", {"rollback": None, "api": {"image": None}, "model": HOSTED}, 8),
+    ("back from the model", {"rollback": {"model": "extractive"}}, 6),
 )
 """What it is, the edit, and the number that serves after it when all before it were made."""
 
@@ -97,6 +107,7 @@ def worlds() -> list[World]:
 
 async def before_each() -> list[World]:
     world = World(service(release={"history": HISTORY}))
+    world.config_maps["others"] = {"data": {"a.md": "Other."}}
     await world.until_ready()
     world.later(10)
     world.edit(prompt=V2, index={"version": "docs-2"})
