@@ -30,6 +30,8 @@ from .refresh import Refresh, refresh_of
 from .target import IndexTarget, verified, wanted_index
 
 T = TypeVar("T")
+PARTS = ("prompt", "index", "model", "retrieval")
+"""What a revision is made of, its API image apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Plan:
     model: ModelRelease
     retrieval: Retrieval
     image: str | None
-    """The API image to run where the user names one or goes back to one, None for the default."""
+    """The API image to run where the user names one or goes back to one that was named, None for the default."""
     faults: Mapping[str, NotReady]
     verified: IndexRelease | None
     served_index: IndexRelease | None
@@ -85,14 +87,20 @@ class Plan:
 
     @property
     def releases(self) -> bool:
-        """Whether this pass makes a revision that there was none of."""
-        return self.serving is not None and self.serving.number not in self.records
+        """Whether this pass makes a revision with a part that was never released before.
+
+        A new combination of released parts is a way of going back, by the overlay or in the spec. That exchanges no pods.
+        """
+        serving = self.serving
+        if serving is None or serving.number in self.records or self.overlay.active:
+            return False
+        return any(all(getattr(serving, part) != getattr(was, part) for was in self.history) for part in PARTS)
 
     def api_image(self, default: str) -> str:
         """The image that the API pods run. Where nobody names one, it is the `default` of the time of the newest release.
 
-        So another operator with another default restarts nothing until something is released, and going back in the prompt,
-        the index or the model restarts nothing either.
+        So another operator with another default restarts nothing until something new is released, and going back restarts
+        nothing either, but to a revision whose image was named.
         """
         by_default = [record.image for record in self.records.values() if record.image and not record.image_declared]
         if self.image is not None or self.releases or not by_default:
@@ -174,7 +182,7 @@ def make_plan(observed: Observed, now: datetime | None = None) -> Plan:
         index=index,
         model=model,
         retrieval=wish.retrieval,
-        image=(overlay.record.image if overlay.record is not None else None) or wish.image,
+        image=wish.image,
         faults=faults,
         verified=built,
         served_index=wish.index,

@@ -71,7 +71,7 @@ def _api(svc: RagService, observed: Observed, plan: Plan, settings: Settings, st
     What is rendered now takes the default image of now: the image of an earlier operator may not know today's settings.
     """
     live = observed.child("Deployment", names.api(svc.metadata.name))
-    image, keys = plan.api_image(settings.api_image), api.Keys(stamp, model_keys.references(svc, plan))
+    image, keys = plan.api_image(settings.api_image), _api_keys(svc, observed, plan, settings, stamp)
     fresh = api.deployment(svc, plan.image or settings.api_image, keys)
     subject = api.subject(svc, image, keys)
     made = kept.keep_good(fresh, live, subject, settings, renew=plan.releases)
@@ -84,10 +84,20 @@ def _api(svc: RagService, observed: Observed, plan: Plan, settings: Settings, st
     return current, kept.keep(fresh, None, subject, settings)  # what its pods need is lost
 
 
+def _api_keys(svc: RagService, observed: Observed, plan: Plan, settings: Settings, stamp: str) -> api.Keys:
+    """The keys that the pods mount, as long as they are enough and nothing else exchanges the pods; else those that are needed."""
+    live = observed.child("Deployment", names.api(svc.metadata.name))
+    needed, note = api.Keys(stamp, model_keys.references(svc, plan)), kept.note_of(live)
+    mounted = api.Keys(stamp, model_keys.mounted(note.template)) if note is not None else needed
+    subject = api.subject(svc, plan.api_image(settings.api_image), mounted)
+    enough = set(mounted.models) >= set(needed.models)
+    return mounted if enough and kept.is_made_of(live, subject) else needed
+
+
 def outdated(svc: RagService, observed: Observed, plan: Plan, settings: Settings) -> tuple[str, ...]:
     """Components that run as another build of the operator rendered them, and would be rendered otherwise now."""
     stamp = key_stamp(svc, observed)
-    keys = api.Keys(stamp, model_keys.references(svc, plan))
+    keys = _api_keys(svc, observed, plan, settings, stamp)
     answering = observed.child("Deployment", names.api(svc.metadata.name))
     fresh = partial(api.deployment, svc, plan.image or settings.api_image, keys)
     found = [names.COMPONENT_API] if kept.is_outdated(fresh, answering, settings) else []

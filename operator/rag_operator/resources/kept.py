@@ -105,6 +105,11 @@ def is_outdated(made: Callable[[], Json], live: Json | None, settings: Settings)
     return known is not None and known.template != made()["spec"]["template"]
 
 
+def is_made_of(live: Json | None, subject: Any) -> bool:
+    """Whether the live object's template was noted for this subject."""
+    return annotation(live).startswith(f"{digest(subject)}.")
+
+
 def note_of(live: Json | None) -> Note | None:
     """The note on an object; None where there is none that can be read."""
     return _read(annotation(live))

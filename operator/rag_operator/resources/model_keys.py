@@ -1,7 +1,8 @@
 """The keys of model and embedding servers that run elsewhere: one folder of the API pods, projected by the kubelet.
 
-It holds the keys of the spec and of all retained revisions, so that going back needs no new pods. The operator knows their
-names only. Each Secret is optional: without it the pods still start, and say on /ready which key is missing.
+It holds the keys of the spec and of all retained revisions, so that going back needs no new pods. A key that none of them
+names any more stays until the pods are exchanged for another reason. The operator knows their names only. Each Secret is
+optional: without it the pods still start, and say on /ready which key is missing.
 """
 
 from collections.abc import Iterable
@@ -31,6 +32,14 @@ def references(svc: RagService, plan: Plan) -> tuple[SecretKey, ...]:
     for revision in (*plan.retained, *((plan.serving,) if plan.serving is not None else ())):
         endpoints += _of_revision(revision)
     files = sorted({endpoint.key for endpoint in endpoints if endpoint.key is not None})
+    return tuple(SecretKey(*file.split("/", 1)) for file in files)
+
+
+def mounted(template: Json) -> tuple[SecretKey, ...]:
+    """The keys that a template of the API pods mounts, each once, in the order of `references`."""
+    volumes = [volume for volume in template["spec"].get("volumes", ()) if volume["name"] == names.VOLUME_MODEL_KEYS]
+    sources = [source["secret"] for volume in volumes for source in volume["projected"]["sources"]]
+    files = sorted(item["path"] for source in sources for item in source["items"])
     return tuple(SecretKey(*file.split("/", 1)) for file in files)
 
 
