@@ -1,6 +1,7 @@
 """The table: how the code is broken, and which test has to notice. Releases and model servers have tables of their own."""
 
 from .clusterwide import CLUSTERWIDE
+from .machinery import MACHINERY
 from .models import MODELS
 from .mutant import Mutant
 from .node import NODE
@@ -397,7 +398,7 @@ LEADING = (
         "old-lease-is-held",
         "a Lease that was not renewed counts as held",
         LEASE,
-        "return self._renewed_at is not None and self._clock() - self._renewed_at < self.times.renew",
+        "return self._renewed_at is not None and self._clock() < self._ends_at",
         "return self._renewed_at is not None",
         UNIT + "test_lease.py::test_a_leader_that_cannot_renew_stops_before_others_may_start",
     ),
@@ -431,6 +432,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *PASSES,
     *RUNTIME,
     *LEADING,
+    *MACHINERY,
     *RELEASES,
     *REFRESHES,
     *PLACING,

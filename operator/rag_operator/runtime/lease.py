@@ -1,15 +1,17 @@
 """Who writes: the holder of a Lease (coordination.k8s.io/v1), as client-go does it, on the monotonic clock.
 
     candidate --(Lease free, or unchanged for its whole duration)--> leader --renew every 2 s--> leader
-    leader --(not renewed for 10 s, or somebody else holds it)--> `lost` is called, `held` is false; the process must end
+    leader --(not renewed for 10 s, or somebody else holds it)--> `lost` is called, `held` is false for good: the process must end
 
 Clocks of different machines are never compared: a candidate measures with its own clock how long the Lease has not
 changed. The holder stops itself (10 s) before others may take over (15 s). `held` looks at the clock, so that a process
-that was frozen and wakes up late does not write on.
+that was frozen and wakes up late does not write on. A renewal that is answered after that does not bring the lead back,
+because what could not be written meanwhile waits in no queue.
 """
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -67,7 +69,12 @@ class LeaderElection:
     @property
     def held(self) -> bool:
         """We lead, and have renewed lately enough that nobody else can."""
-        return self._renewed_at is not None and self._clock() - self._renewed_at < self.times.renew
+        return self._renewed_at is not None and self._clock() < self._ends_at
+
+    @property
+    def _ends_at(self) -> float:
+        """When the lead ends if it is not renewed; a candidate has none to end."""
+        return math.inf if self._renewed_at is None else self._renewed_at + self.times.renew
 
     async def run(self) -> None:
         """Become leader, then stay it; returns when the lead is lost."""
@@ -78,7 +85,7 @@ class LeaderElection:
         log.info("leading", extra={"lease": f"{self.namespace}/{self.name}", "identity": self.identity})
         self.leading.set()
         while self.held:
-            await asyncio.sleep(self.times.retry)
+            await asyncio.sleep(min(self.times.retry, self._ends_at - self._clock()))
             if self.held and not await self._attempt() and self._held_by_other():
                 break
         if not self._released:
@@ -113,14 +120,15 @@ class LeaderElection:
         """Take or renew. True when the Lease is ours from the moment on at which the call began."""
         began = self._clock()
         try:
-            async with asyncio.timeout(self.times.call):
+            async with asyncio.timeout_at(min(began + self.times.call, self._ends_at)):
                 mine = await self._take()
         except (RuntimeFault, TimeoutError) as error:
             log.warning("the Lease could not be taken or renewed: %s", error or type(error).__name__)
             return False
-        if mine:
-            self._renewed_at = began
-        return mine
+        if not mine or self._clock() >= self._ends_at:  # frozen since the answer came: what has lapsed stays so
+            return False
+        self._renewed_at = began
+        return True
 
     async def _take(self) -> bool:
         if self._renewed_at is None or self._seen.body is None:

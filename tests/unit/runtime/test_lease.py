@@ -1,7 +1,9 @@
 """Two contenders and a Lease whose versions are checked as the API server does; times shortened to tenths."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
@@ -18,16 +20,24 @@ TIMES = LeaseTimes(duration=1.0, renew=0.6, retry=0.1, call=0.2)
 class Contender:
     """One process that wants the lead."""
 
-    def __init__(self, login: Login, name: str) -> None:
-        self.client = Client(login, request_seconds=1)
+    def __init__(
+        self,
+        login: Login,
+        name: str,
+        times: LeaseTimes = TIMES,
+        on_request: Callable[[str, str, int], None] = lambda verb, kind, status: None,
+    ) -> None:
+        self.client = Client(login, request_seconds=30, on_request=on_request)
         self.losses = 0
+        self.lost_at = 0.0
         self.election = LeaderElection(
-            self.client, "team", "operator", name, now=lambda: datetime.now(UTC), lost=self._lost, times=TIMES
+            self.client, "team", "operator", name, now=lambda: datetime.now(UTC), lost=self._lost, times=times
         )
         self.task = asyncio.create_task(self.election.run())
 
     def _lost(self) -> None:
         self.losses += 1
+        self.lost_at = now()
 
     async def die(self) -> None:
         """As by SIGKILL: nothing is given back."""
@@ -63,6 +73,34 @@ async def other(server: tuple[ServerDouble, Login], leader: Contender) -> AsyncI
     made = Contender(server[1], "two")
     yield made
     await made.end()
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@asynccontextmanager
+async def leading(
+    login: Login, times: LeaseTimes, on_request: Callable[[str, str, int], None] = lambda verb, kind, status: None
+) -> AsyncIterator[Contender]:
+    """A leader with times of its own."""
+    made = Contender(login, "one", times, on_request)
+    try:
+        await asyncio.wait_for(made.election.leading.wait(), 3)
+        yield made
+    finally:
+        await made.end()
+
+
+async def held_again(made: Contender, seconds: float) -> bool:
+    """Whether the lead, once it is no longer held, is held once more within this time."""
+    await eventually(False, lambda: made.election.held)
+    end = now() + seconds
+    while now() < end:
+        if made.election.held:
+            return True
+        await asyncio.sleep(0.01)
+    return False
 
 
 def holder(double: ServerDouble) -> str:
@@ -135,6 +173,48 @@ async def test_a_leader_that_cannot_renew_stops_before_others_may_start(
 async def test_a_server_that_hangs_counts_as_no_renewal(double: ServerDouble, leader: Contender) -> None:
     double.answers.extend(30.0 for _ in range(20))
     await eventually(1, lambda: leader.losses, 3)
+
+
+async def test_the_loss_is_told_when_it_happens_although_a_call_hangs(server: tuple[ServerDouble, Login]) -> None:
+    double, login = server
+    async with leading(login, LeaseTimes(duration=5.0, renew=0.6, retry=0.1, call=3.0)) as leader:
+        double.answers.extend(30.0 for _ in range(20))
+        await eventually(False, lambda: leader.election.held)
+        ended = now()
+        await eventually(1, lambda: leader.losses)
+        assert leader.lost_at - ended < 1.0
+
+
+async def test_a_renewal_that_is_answered_after_the_lead_lapsed_does_not_bring_it_back(
+    server: tuple[ServerDouble, Login],
+) -> None:
+    """What was refused meanwhile is in no queue: the process must end."""
+    double, login = server
+    async with leading(login, LeaseTimes(duration=5.0, renew=0.6, retry=0.1, call=2.0)) as leader:
+        double.answers.extend([status(500, "InternalError"), status(500, "InternalError"), 0.5])
+        assert not await held_again(leader, 0.6)
+        await eventually(1, lambda: leader.losses)
+
+
+async def test_a_process_that_was_frozen_with_the_answer_in_its_hand_does_not_lead_again(
+    server: tuple[ServerDouble, Login],
+) -> None:
+    """Frozen after the answer was read and before it was looked at: no time-out can tell any more."""
+    leaders: list[Contender] = []
+    frozen: list[bool] = []
+
+    def freeze(verb: str, kind: str, code: int) -> None:
+        if verb == "update" and not frozen:
+            renewed = leaders[0].election._renewed_at
+            assert renewed is not None
+            frozen.append(True)
+            time.sleep(max(0.0, renewed + 0.65 - now()))
+
+    async with leading(server[1], LeaseTimes(duration=5.0, renew=0.6, retry=0.3, call=2.0), freeze) as leader:
+        leaders.append(leader)
+        await eventually([True], lambda: frozen)
+        assert not leader.election.held
+        await eventually(1, lambda: leader.losses)
 
 
 async def test_a_short_outage_is_survived(double: ServerDouble, leader: Contender) -> None:
