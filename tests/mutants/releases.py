@@ -13,6 +13,8 @@ KEPT = ROWS + "test_kept_revisions.py::test_"
 KILLED = ROWS + "test_killed_moves.py::test_after_each_write_of_a_move"
 MODELS = ROWS + "test_model_status.py::test_"
 MOVES = "tests/faults/test_moves.py::test_at_every_write_of_going_back_and_forward"
+REUSE = ROWS + "test_revision_reuse.py::test_"
+LEVEL = "tests/control_plane/reconcile/test_level_triggered.py::test_"
 UPGRADE = "tests/faults/test_upgrade.py::test_two_builds_of_the_operator_restart_and_release_nothing_of_each_other"
 
 RELEASES = (
@@ -95,6 +97,30 @@ RELEASES = (
         "    if before is not None and not overlay.problem:",
         "    if False:",
         ROLLBACK + "going_back_works_while_the_spec_is_refused_for_another_part",
+    ),
+    Mutant(
+        "prompt-known-by-its-text",
+        "a known text under the name of another prompt is served and recorded, although the spec is refused",
+        PLAN,
+        "prompt=_released(wish.prompt, before.prompt, (revision.prompt for revision in known)),",
+        "prompt=wish.prompt if wish.prompt and wish.prompt.hash in {r.prompt.hash for r in known} else before.prompt,",
+        LEVEL + "known_text_under_the_name_of_another_is_refused_and_takes_no_name",
+    ),
+    Mutant(
+        "model-known-by-its-hash",
+        "while the spec is refused, the table names a key that no pod mounts",
+        PLAN,
+        "model=_released(wish.model, before.model, (revision.model for revision in known)),",
+        "model=wish.model if wish.model and wish.model.hash in {r.model.hash for r in known} else before.model,",
+        REUSE + "where_the_key_of_a_model_lies_is_not_taken_from_a_refused_spec",
+    ),
+    Mutant(
+        "index-known-by-its-hash",
+        "while the spec is refused, the table names a key that no pod mounts",
+        PLAN,
+        "index=_released(wish.index, before.index, (revision.index for revision in known)),",
+        "index=wish.index if wish.index and wish.index.hash in {r.index.hash for r in known} else before.index,",
+        REUSE + "where_the_embedding_server_is_found_is_not_taken_from_a_refused_spec",
     ),
     Mutant(
         "table-beside-record-while-held",

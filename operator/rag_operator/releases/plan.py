@@ -10,7 +10,7 @@ The release table is computed anew from the RagRevisions on every pass. The only
 which number it serves, so that an edit by hand is undone and a lost table comes back.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
@@ -230,21 +230,22 @@ def _fitting(wanted: Retrieval, index: IndexRelease, records: Records) -> Retrie
 def _known(wish: Parts, before: Revision, records: Records) -> Parts:
     """While not all parts are there: those that were released before, and of the others what serves.
 
-    So going back in one part, by the overlay or in the spec, never waits for another part to be built.
+    So going back in one part, by the overlay or in the spec, never waits for another part to be built. A part counts as a whole:
+    a known text under another version would take that name from its own text, and a known model by another key may be asked by
+    pods that do not mount the key.
     """
     known = [record.revision for record in records.values()]
-    prompt, index, model = wish.prompt, wish.index, wish.model
-    prompt_known = prompt is not None and any(prompt.hash == revision.prompt.hash for revision in known)
-    index_known = index is not None and any(index.hash == revision.index.hash for revision in known)
-    model_known = model is not None and any(model.hash == revision.model.hash for revision in known)
-    retrieval_known = any(wish.retrieval == revision.retrieval for revision in known)
     return Parts(
-        prompt=prompt if prompt_known else before.prompt,
-        index=index if index_known else before.index,
-        model=model if model_known else before.model,
-        retrieval=wish.retrieval if retrieval_known else before.retrieval,
+        prompt=_released(wish.prompt, before.prompt, (revision.prompt for revision in known)),
+        index=_released(wish.index, before.index, (revision.index for revision in known)),
+        model=_released(wish.model, before.model, (revision.model for revision in known)),
+        retrieval=_released(wish.retrieval, before.retrieval, (revision.retrieval for revision in known)),
         image=wish.image,
     )
+
+
+def _released(wanted: T | None, before: T, known: Iterable[T]) -> T:
+    return wanted if wanted is not None and wanted in known else before
 
 
 def _retained(records: Records, serving: Revision | None, overlay: Overlay, keep: int) -> tuple[Revision, ...]:

@@ -165,6 +165,20 @@ def test_reused_prompt_version_is_refused_and_the_old_one_serves(handbook: Kube)
     is_ready(handbook)
 
 
+def test_known_text_under_the_name_of_another_is_refused_and_takes_no_name(handbook: Kube) -> None:
+    """Half a revert: answer-v1 with the text that answer-v2 had."""
+    before = handbook.get("ConfigMap", names.releases(MAIN))
+    assert before is not None
+    handbook.patch("RagService", MAIN, {"spec": {"prompt": {"version": "answer-v1", "system": "Be brief."}}})
+    until(lambda: handbook.condition(MAIN, "SpecValid") == ("False", "PromptVersionReused"))
+    table = handbook.get("ConfigMap", names.releases(MAIN))
+    assert table is not None
+    assert table["data"] == before["data"]
+    assert {body["spec"]["number"] for body in handbook.list("RagRevision", MAIN)} == {1, 2}
+    handbook.patch("RagService", MAIN, {"spec": {"prompt": {"system": "Answer from the sources."}}})
+    is_ready(handbook)
+
+
 def test_missing_documents_are_named_and_creating_them_heals(kube: Kube) -> None:
     body = rag_service("waiting")
     body["spec"]["index"]["documents"]["configMapRef"]["name"] = "late"

@@ -31,6 +31,37 @@ async def test_old_prompt_that_stands_in_a_revision_alone() -> None:
     assert "RagRevision handbook-r1 holds" in message
 
 
+async def test_old_prompt_that_comes_back_by_its_name_alone() -> None:
+    """Half a revert: the text is known, but under another name. To serve it would also take the right name from the old text."""
+    world = await with_two_prompts()
+    world.edit(prompt={"version": "answer-v1"})
+    await refused(world, "PromptVersionReused")
+
+    world.edit(prompt={"system": "Answer from the sources."})
+    await settle(world)
+    assert [revision.number for revision in world.table.revisions] == [1]
+    assert world.reason() == ("True", "AllChecksPassed")
+
+
+async def test_where_the_embedding_server_is_found_is_not_taken_from_a_refused_spec() -> None:
+    """No pod mounts the key that it names: while the spec is refused no pod gets another one."""
+    server = {"url": "http://embedder:8000", "model": "small", "dimension": 4}
+    world = World(service(index={"embedding": {"provider": "External", "external": server}}))
+    await world.until_ready()
+    key = {"apiKeySecretRef": {"name": "embedder", "key": "token"}}
+    world.edit(index={"embedding": {"external": key}}, prompt={"system": "Other words."})
+    await refused(world, "PromptVersionReused")
+
+
+async def test_where_the_key_of_a_model_lies_is_not_taken_from_a_refused_spec() -> None:
+    external = {"url": "http://model:8000", "model": "small"}
+    world = World(service(model={"runtime": "External", "external": external}))
+    await world.until_ready()
+    key = {"apiKeySecretRef": {"name": "model", "key": "token"}}
+    world.edit(model={"external": key}, prompt={"system": "Other words."})
+    await refused(world, "PromptVersionReused")
+
+
 async def test_refusal_text_is_content_too() -> None:
     world = await with_two_prompts()
     world.edit(prompt={"refusal": "No."})
