@@ -4,6 +4,10 @@ from .mutant import Mutant
 
 RUNTIME = "operator/rag_operator/runtime/"
 LEASE = RUNTIME + "lease.py"
+TRANSPORT = RUNTIME + "transport.py"
+WORKERS = RUNTIME + "workers.py"
+QUEUE = RUNTIME + "workqueue.py"
+INFORMER = RUNTIME + "informer.py"
 UNIT = "tests/unit/runtime/"
 
 MACHINERY = (
@@ -22,5 +26,49 @@ MACHINERY = (
         "asyncio.timeout_at(min(began + self.times.call, self._ends_at))",
         "asyncio.timeout_at(began + self.times.call)",
         UNIT + "test_lease.py::test_the_loss_is_told_when_it_happens_although_a_call_hangs",
+    ),
+    Mutant(
+        "gate-before-the-slot",
+        "what waits for a slot is sent although the server has asked to wait meanwhile",
+        TRANSPORT,
+        """            async with contextlib.nullcontext() if alone else self._slots.one():
+                if not request.urgent:
+                    await self._gate()  # in the slot, for it may have closed while we waited
+""",
+        """            if not request.urgent:
+                await self._gate()
+            async with contextlib.nullcontext() if alone else self._slots.one():
+""",
+        UNIT + "test_retry_after.py::test_a_request_that_waited_for_a_slot_looks_anew",
+    ),
+    Mutant(
+        "last-refusal-unheard",
+        "the 429 that ends a request is kept from the others",
+        TRANSPORT,
+        """            self._heed(status, error)
+            if status != 429 or request.urgent or attempt == MAX_TRIES:
+                raise error
+""",
+        """            if status != 429 or request.urgent or attempt == MAX_TRIES:
+                raise error
+            self._heed(status, error)
+""",
+        UNIT + "test_retry_after.py::test_the_last_refusal_of_a_request_is_heard_too",
+    ),
+    Mutant(
+        "watch-refusal-unheard",
+        "the 429 of a watch is kept from the others",
+        TRANSPORT,
+        "                    self._heed(status, error)\n                    raise error\n",
+        "                    raise error\n",
+        UNIT + "test_retry_after.py::test_what_a_watch_is_told_is_heard_by_all",
+    ),
+    Mutant(
+        "wish-of-the-server-forgotten",
+        "a key comes back before the server wants to hear of it",
+        WORKERS,
+        "self._queue.retry(key, at_least=error.retry_after or 0.0)",
+        "self._queue.retry(key)",
+        UNIT + "test_retry_after.py::test_a_key_comes_back_when_the_server_wants_it",
     ),
 )

@@ -14,6 +14,9 @@ from typing import Any
 class RuntimeFault(Exception):
     """Base of everything that a call to the API server raises."""
 
+    retry_after: float | None = None
+    """Seconds that the server asks to wait, or None."""
+
 
 class Unreachable(RuntimeFault):
     """No answer. After a write it is unknown whether it was done: writing again must be harmless."""
@@ -34,7 +37,6 @@ class ApiError(RuntimeFault):
         """Kubernetes' word for it, for example AlreadyExists; empty when the answer was no Status."""
         self.message = message
         self.retry_after = retry_after
-        """Seconds that the server asks to wait, or None."""
         self.body: Any = None
         """The decoded answer: of a pod that was asked through the proxy it is the pod's own."""
 

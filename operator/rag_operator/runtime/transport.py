@@ -1,7 +1,7 @@
 """One request to the API server, and its answer: time-outs, 429, what counts as broken. `client.py` says what to ask.
 
-Every request has a time-out. A 429 is waited out as the server asks, by all requests, because it is the whole of us that
-is too fast. A write is sent only while the fence is open: that is looked at again in the very step that puts it on the wire.
+Every request has a time-out. A 429, whoever gets it, is waited out as the server asks by all requests but those for the
+Lease, because it is the whole of us that is too fast: only what is on its way already is still sent. A write is sent only while the fence is open: that is looked at again in the very step that puts it on the wire.
 """
 
 import asyncio
@@ -97,21 +97,21 @@ class Transport:
     async def call(self, request: Request) -> bytes:
         """The answer's body. Raises ApiError, Unreachable or NotLeading."""
         for attempt in range(1, MAX_TRIES + 1):
-            if not request.urgent:
-                await self._gate()
-            self._look_at_fence(request)
             # A pod's answer through the API server takes the pod's time: nobody waits for it.
             alone = request.urgent or request.any_status
             async with contextlib.nullcontext() if alone else self._slots.one():
+                if not request.urgent:
+                    await self._gate()  # in the slot, for it may have closed while we waited
+                self._look_at_fence(request)
                 status, answer, headers = await self._send(request)
             if status < 300:
                 return answer
             error = refusal(status, headers, answer)
             if request.any_status and not error.reason:
                 return answer
+            self._heed(status, error)
             if status != 429 or request.urgent or attempt == MAX_TRIES:
                 raise error
-            self._close_gate(error.retry_after if error.retry_after is not None else 1.0)
         raise AssertionError  # the loop ends by return or raise
 
     async def stream(self, request: Request) -> AsyncIterator[bytes]:
@@ -127,11 +127,13 @@ class Transport:
             ) as response:
                 status = response.status
                 if status != 200:
-                    raise refusal(status, response.headers, await response.read())
+                    error = refusal(status, response.headers, await response.read())
+                    self._heed(status, error)
+                    raise error
                 async for line in lines(response.content):
                     yield line
-        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            raise Unreachable(f"{request.verb} {request.path}: {type(error).__name__} {error}") from error
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as fault:
+            raise Unreachable(f"{request.verb} {request.path}: {type(fault).__name__} {fault}") from fault
         finally:
             self._on_request(request.verb, request.kind, status)
 
@@ -170,6 +172,10 @@ class Transport:
     def _url(self, request: Request) -> str:
         return self.login.server + request.path
 
+    def _heed(self, status: int, error: ApiError) -> None:
+        if status == 429:
+            self._close_gate(error.retry_after if error.retry_after is not None else 1.0)
+
     def _close_gate(self, seconds: float) -> None:
         now = asyncio.get_running_loop().time()
         self._open_at = max(self._open_at, now + min(seconds, MAX_WAIT_SECONDS))
@@ -195,7 +201,7 @@ def decode(data: bytes) -> Json:
 def refusal(status: int, headers: Mapping[str, str], answer: bytes) -> ApiError:
     """The error that an HTTP answer tells."""
     wait = headers.get("Retry-After", "")
-    retry_after = float(wait) if wait.isdigit() else None
+    retry_after = float(wait) if wait.isascii() and wait.isdigit() else None
     try:
         body = orjson.loads(answer)
     except orjson.JSONDecodeError:

@@ -72,7 +72,7 @@ class Workers(Generic[K]):
         except NotLeading:
             return "retry"  # the process is on its way out
         except RuntimeFault as error:
-            pause = self._queue.retry(key)
+            pause = self._queue.retry(key, at_least=error.retry_after or 0.0)
             log.info("reconcile will be repeated: %s", error, extra={"pause": round(pause, 1)})
             return "retry"
         except Exception as error:

@@ -86,11 +86,14 @@ class WorkQueue(Generic[K]):
             self._ready[level][key] = self._ready[there].pop(key)
         self._wake.set()
 
-    def retry(self, key: K) -> float:
-        """The key failed: it comes again after its back-off. Returns the seconds."""
+    def retry(self, key: K, *, at_least: float = 0.0) -> float:
+        """The key failed: it comes again after its back-off, or `at_least` seconds (up to the cap), as somebody asks. Returns
+        the seconds.
+        """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         pause = pause_after(failures, self._first, self._cap) * self._rng.uniform(0.5, 1.0)
+        pause = max(pause, min(at_least, self._cap) * self._rng.uniform(1.0, 1.1))
         self.add(key, pause)
         return pause
 
