@@ -25,6 +25,7 @@ from .releases.model import has_stand_in
 from .resources.retention import Age, due_again
 from .runtime.errors import ApiError, fault_id
 from .settings import Settings
+from .status.release import doubted
 
 T = TypeVar("T")
 Key = tuple[str, str]
@@ -110,7 +111,8 @@ async def reconcile(key: Key, cluster: Cluster, settings: Settings, clock: Clock
     stored = not any(refusal.component in TABLE for refusal in refusals)
     answers = await _ask(observed, plan.table, cluster, now if stored else None)
     lost = status.missing_collection(answers) and rebuilt_otherwise(observed, plan.index, plan.verified) is None
-    age = Age(now, lost)
+    doubt = doubted(status.Facts(observed, plan, problem, tuple(refusals), answers, now))
+    age = Age(now, lost, doubted=doubt)
     if problem is None:
         gone = [*resources.unwanted(observed, plan, built, age), *resources.stuck_pods(observed)]
         refusals += await _prune(gone, cluster)

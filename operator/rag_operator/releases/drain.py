@@ -3,6 +3,9 @@
 table names another model --> until every API pod has said that it serves the new table: stays
 the pods' word            --> as long as an answer that was begun before may last: stays
 after that                --> goes
+
+A ready pod that does not say so now is doubt, whatever was confirmed before: the table may have moved and come back since, and
+that pod may ask the model between.
 """
 
 from collections.abc import Iterator
@@ -15,23 +18,22 @@ from .records import Record
 FOR_EVER = float("inf")
 
 
-def former_models(observed: Observed, plan: Plan, now: datetime) -> dict[str, float]:
+def former_models(observed: Observed, plan: Plan, now: datetime, *, doubted: bool = False) -> dict[str, float]:
     """Seconds for which each released model that the table no longer names is still needed, by hash; infinite until the pods'
-    word. Those that are no longer needed are not in it, nor are models that never served."""
+    word. Those that are no longer needed are not in it, nor are models that no table ever named. `doubted`: a ready API pod
+    does not say that it serves the table."""
     if plan.serving is None or observed.service.spec.suspend:
         return {}
     limits, drain = observed.service.spec.api.limits, observed.service.spec.api.drain_seconds
     lasts = timedelta(seconds=max(drain, limits.request_timeout_seconds, limits.stream_timeout_seconds))
     served = plan.records.get(plan.serving.number)
-    confirmed = served is not None and served.serves
+    confirmed = served is not None and served.serves and not doubted
     needed: dict[str, float] = {}
     for record in _of_other_models(plan):
-        if not confirmed or record.serves:
+        if not confirmed or record.serves or not record.left:
             seconds = FOR_EVER
-        elif record.left:
-            seconds = (datetime.fromisoformat(record.left) + lasts - now).total_seconds()
         else:
-            continue
+            seconds = (datetime.fromisoformat(record.left) + lasts - now).total_seconds()
         if seconds > 0:
             needed[record.revision.model.hash] = max(seconds, needed.get(record.revision.model.hash, 0.0))
     return needed

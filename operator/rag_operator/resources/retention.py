@@ -29,12 +29,13 @@ LABEL_REVISION = "controller-revision-hash"
 
 
 class Age(NamedTuple):
-    """What time decides: now, whether an API pod says that a collection of the release table is missing, and whether all is as
-    declared, so that no event will come."""
+    """What time and the pods decide: now, whether an API pod says that a collection of the release table is missing, whether all
+    is as declared, so that no event will come, and whether a ready API pod does not say that it serves the table."""
 
     now: datetime
     missing: bool = False
     ready: bool = False
+    doubted: bool = False
 
     def of(self, then: datetime) -> timedelta:
         """How long ago that was."""
@@ -47,7 +48,7 @@ def unwanted(observed: Observed, plan: Plan, built: Sequence[Json], age: Age) ->
     kept = wanted | _settings_in_use(observed)
     job = _wanted_job(observed, plan)
     suspended = observed.service.spec.suspend
-    former = {digest[:8] for digest in former_models(observed, plan, age.now)}
+    former = {digest[:8] for digest in former_models(observed, plan, age.now, doubted=age.doubted)}
     swept, last_sweep = any(component_of(child) == names.COMPONENT_SWEEP for child in built), newest_sweep(observed)
     gone = []
     for key, body in sorted(observed.children.items()):
@@ -99,7 +100,11 @@ def due_again(observed: Observed, plan: Plan, age: Age) -> float | None:
         _index_due(observed, plan, age),
         _refresh_due(plan, age),
         *(_fetch_due(observed, t, age) for t in fetch_targets(observed.service, plan)),
-        *(left + 0.1 for left in former_models(observed, plan, age.now).values() if left < FOR_EVER),
+        *(
+            left + 0.1
+            for left in former_models(observed, plan, age.now, doubted=age.doubted).values()
+            if left < FOR_EVER
+        ),
     ]
     return min((time for time in times if time is not None), default=None)
 

@@ -92,6 +92,11 @@ def confirmed(facts: Facts) -> Verdict:
     return Verdict(TRUE, Reason.Settled, f"Every API pod reports revision {number}.")
 
 
+def doubted(facts: Facts) -> bool:
+    """Whether an API pod that is ready does not say that it serves the release table: it may serve a former one."""
+    return any(pod.ready for pod in facts.api_pods) and confirmed(facts).status != TRUE
+
+
 def _difference(facts: Facts, answer: PodAnswer) -> str:
     """The first thing in which a pod's report differs from the table; empty when none."""
     models, table = answer.models, facts.plan.table

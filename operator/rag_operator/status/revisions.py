@@ -37,7 +37,9 @@ def _status(facts: Facts, number: int, stored: Json, *, sure: bool) -> Json:
     """`sure`: every API pod has said that it serves the release table, so what is not in it has been left."""
     weights = {revision.number: revision.weight for revision in facts.plan.table.revisions}
     state, stamp = stored.get("state"), facts.now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    if not sure or (number not in weights and state not in {None, RevisionState.SERVING}):
+    if not sure and number in weights:  # from now on a pod may serve it again
+        return {key: value for key, value in stored.items() if key != "left"}
+    if not sure or (number not in weights and state not in {None, RevisionState.SERVING} and "left" in stored):
         return stored
     if number in weights:
         before = stored if state == RevisionState.SERVING else {}

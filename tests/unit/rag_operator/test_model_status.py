@@ -424,6 +424,69 @@ async def test_model_that_some_pods_may_ask_stays_although_no_move_to_it_was_con
     assert between not in world.objects
 
 
+async def half_moved() -> tuple[World, ChildKey]:
+    """One of two API pods serves the bigger model, the other cannot be asked, and the spec has been put back. The bigger one's
+    Deployment."""
+    world = await serving(declared())
+    world.edit(api={"replicas": 2})
+    await settle(world)
+    (old,) = [key for key in model_children(world) if key.kind == "Deployment"]
+    world.edit(model=BIGGER)
+    await world.run()
+    (new,) = [key for key in model_children(world) if key.kind == "Deployment" and key != old]
+    world.controllers_finish()
+    await world.run()
+    world.pods_report()
+    world.answers[min(world.answers)] = PodAnswer(error="timed out")
+    await world.run()
+    assert world.table.revisions[0].model.name == BIGGER["name"]
+    assert world.reason("ReleaseSettled") == ("Unknown", "ApiUnreachable")
+    world.edit(model={"name": "Qwen/Qwen2.5-1.5B-Instruct"})
+    return world, new
+
+
+async def test_model_that_was_left_again_before_every_pod_served_it_stays_as_long_as_one_may_ask_it() -> None:
+    world, new = await half_moved()
+    await world.run()
+    assert world.table.revisions[0].number == 1
+    world.later(600)
+    await world.run()
+    assert new in world.objects, "a pod has not come back from it"
+
+    world.pods_report()
+    await world.run()
+    again = await world.run()
+    assert new in world.objects, "an answer that was begun there may still be on its way"
+    assert again is not None
+    world.later(again)
+    await world.run()
+    assert new not in world.objects
+
+
+async def test_model_that_had_served_before_stays_too_when_it_is_left_halfway() -> None:
+    world, new = await half_moved()
+    for name in ("Qwen/Qwen2.5-1.5B-Instruct", BIGGER["name"], "Qwen/Qwen2.5-1.5B-Instruct"):
+        world.edit(model={"name": name})
+        await settle(world)
+        world.later(10)
+    world.edit(model=BIGGER)
+    await world.run()
+    world.answers = {name: PodAnswer(error="timed out") for name in world.answers}
+    world.later(600)
+    await world.run()
+    assert world.table.revisions[0].number == 2
+    world.edit(model={"name": "Qwen/Qwen2.5-1.5B-Instruct"})
+    await world.run()
+    assert new in world.objects
+
+    world.pods_report()
+    await world.run()
+    await world.run()
+    assert new in world.objects, "an answer that was begun there may still be on its way"
+    await drained(world)
+    assert new not in world.objects
+
+
 async def test_model_that_never_served_goes_at_once() -> None:
     world = await serving(declared())
     world.edit(model=BIGGER)
