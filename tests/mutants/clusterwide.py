@@ -8,6 +8,7 @@ CLUSTER = OPERATOR + "cluster/"
 ROWS = "tests/unit/rag_operator/"
 WARNINGS = ROWS + "test_warnings.py::test_"
 CHILDREN = ROWS + "test_children.py::test_"
+RECONCILE = ROWS + "test_reconcile.py::test_"
 
 CLUSTERWIDE = (
     Mutant(
@@ -25,5 +26,37 @@ CLUSTERWIDE = (
         'mine["ownerReferences"] = _with_others(mine["ownerReferences"], live)',
         "pass",
         CHILDREN + "owners_that_others_gave_stay",
+    ),
+    Mutant(
+        "unknown-untold",
+        "nobody is told that Ready became Unknown",
+        OPERATOR + "status/follow_up.py",
+        'known = condition["status"] == FALSE or condition["type"] == "Ready"',
+        'known = condition["status"] == FALSE',
+        RECONCILE + "that_ready_becomes_unknown_is_told_and_that_it_comes_back",
+    ),
+    Mutant(
+        "recovery-untold",
+        "nobody is told that Ready is True again",
+        OPERATOR + "status/follow_up.py",
+        'yield "Normal", condition["reason"], condition["message"]',
+        "pass",
+        RECONCILE + "each_turn_of_ready_is_told_once",
+    ),
+    Mutant(
+        "bug-forgets-the-parts",
+        "a bug takes away what is known of the parts",
+        OPERATOR + "status/__init__.py",
+        "verdicts = {name: missing for name in ALWAYS if name not in before}",
+        "verdicts = dict.fromkeys(ALWAYS, missing)",
+        RECONCILE + "bug_makes_ready_unknown_and_the_next_pass_puts_it_right",
+    ),
+    Mutant(
+        "bug-tells-ready-alone",
+        "after a bug in its first pass a service has one condition",
+        OPERATOR + "status/__init__.py",
+        '"conditions": [*(found.pop(name) for name in ALWAYS), *found.values()],',
+        '"conditions": [found["Ready"], *before.values()],',
+        RECONCILE + "bug_in_the_first_pass_of_all_leaves_no_condition_out",
     ),
 )

@@ -36,6 +36,9 @@ __all__ = [
     "transitions",
 ]
 
+ALWAYS = ("Ready", *(name for name, _ in PARTS if name not in OPTIONAL), "Progressing", "Degraded", "Suspended")
+"""The conditions that every service has, in their order."""
+
 
 def compute(facts: Facts) -> Json:
     """The whole status, as it is to be stored."""
@@ -63,12 +66,11 @@ def of_unreadable(unreadable: Unreadable, now: datetime) -> Json:
     body = unreadable.body
     invalid = Verdict(FALSE, Reason.InvalidObject, short(unreadable.message))
     nothing = Verdict(UNKNOWN, Reason.InvalidObject, "The spec cannot be read.")
-    verdicts = {name: nothing for name, _ in PARTS if name not in OPTIONAL} | {
+    verdicts = dict.fromkeys(ALWAYS, nothing) | {
         "Ready": invalid,
         "SpecValid": invalid,
         "Progressing": Verdict(FALSE, Reason.InvalidObject, "Waiting for an edit of the spec."),
         "Degraded": Verdict(TRUE, Reason.InvalidObject, "The spec cannot be read."),
-        "Suspended": nothing,
     }
     kept = {key: value for key, value in (body.get("status") or {}).items() if key != "conditions"}
     return {
@@ -79,15 +81,19 @@ def of_unreadable(unreadable: Unreadable, now: datetime) -> Json:
 
 
 def of_bug(body: Json, message: str, now: datetime) -> Json:
-    """The stored status with `Ready` unknown: a pass failed in a way that nobody foresaw, so nothing is known."""
+    """The stored status with `Ready` unknown: a pass failed in a way that nobody foresaw, so nothing is known. Of the other
+    conditions the stored ones stay, with the generation that they are about."""
     stored = body.get("status") or {}
     generation = body["metadata"].get("generation", 0)
-    unknown = _stamped({"Ready": Verdict(UNKNOWN, Reason.InternalError, short(message))}, body, now)
-    others = [c for c in stored.get("conditions") or () if c["type"] != "Ready"]
+    before = {c["type"]: c for c in stored.get("conditions") or ()}
+    missing = Verdict(UNKNOWN, Reason.InternalError, "Nothing is known yet: the condition Ready says why.")
+    verdicts = {name: missing for name in ALWAYS if name not in before}
+    verdicts["Ready"] = Verdict(UNKNOWN, Reason.InternalError, short(message))
+    found = before | {c["type"]: c for c in _stamped(verdicts, body, now)}
     return {
         **stored,
         "observedGeneration": stored.get("observedGeneration", generation),
-        "conditions": unknown + others,
+        "conditions": [*(found.pop(name) for name in ALWAYS), *found.values()],
     }
 
 

@@ -82,7 +82,7 @@ def transitions(before: Json, after: Json) -> Iterable[tuple[str, str, str]]:
             continue  # that a spec is right is no news unless it was wrong
         if condition["status"] == TRUE:
             yield "Normal", condition["reason"], condition["message"]
-        elif condition["status"] == FALSE and Reason(condition["reason"]) not in UNDER_WAY | QUIET:
+        elif _is_trouble(condition):
             yield "Warning", condition["reason"], condition["message"]
     rolled = roll_out_event(before, after)
     if rolled is not None:
@@ -90,6 +90,12 @@ def transitions(before: Json, after: Json) -> Iterable[tuple[str, str, str]]:
     moved = move(before, after)
     if moved is not None and moved.event is not None:
         yield ("Normal", *moved.event)
+
+
+def _is_trouble(condition: Json) -> bool:
+    """Not True, and no step of a way. What is unknown of a part makes `Ready` unknown, where it is told once."""
+    known = condition["status"] == FALSE or condition["type"] == "Ready"
+    return known and Reason(condition["reason"]) not in UNDER_WAY | QUIET
 
 
 QUIET = frozenset({Reason.Suspended, Reason.NotSuspended, Reason.Settled})

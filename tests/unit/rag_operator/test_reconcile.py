@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 from rag_contract.release_table import ReleaseTable
+from rag_contract.reports import ReadyCheck
 from rag_operator import names
 from rag_operator.observed import ChildKey, Pod, PodAnswer
 from rag_operator.reconcile import report_bug
@@ -327,8 +328,53 @@ async def test_bug_makes_ready_unknown_and_the_next_pass_puts_it_right() -> None
     assert "secret words" not in message
     assert fault_id(ZeroDivisionError()) in message
     assert len(world.body["status"]["conditions"]) == 10
+    assert world.reason("ApiReady") == ("True", "ApiServing"), "as it was when it was last looked at"
     await world.run()
     assert world.reason() == ("True", "AllChecksPassed")
+
+
+async def test_bug_in_the_first_pass_of_all_leaves_no_condition_out() -> None:
+    world = World()
+    await report_bug(KEY, world, ZeroDivisionError(), lambda: world.now)
+    first = {c["type"]: (c["status"], c["reason"]) for c in world.body["status"]["conditions"]}
+    assert {("Unknown", "InternalError")} == set(first.values())
+    assert [("Warning", "InternalError")] == [event[:2] for event in world.events]
+    await world.run()
+    assert list(first) == [c["type"] for c in world.body["status"]["conditions"]]
+
+
+async def test_that_ready_becomes_unknown_is_told_and_that_it_comes_back() -> None:
+    world = World()
+    await world.until_ready()
+    world.events.clear()
+    answers = dict(world.answers)
+    world.answers.clear()
+    await world.run()
+    assert world.reason() == ("Unknown", "ApiUnreachable")
+    assert [("Warning", "ApiUnreachable")] == [event[:2] for event in world.events]
+    await report_bug(KEY, world, ZeroDivisionError(), lambda: world.now)
+    world.answers |= answers
+    await world.run()
+    told = [event[:2] for event in world.events]
+    assert [("Warning", "ApiUnreachable"), ("Warning", "InternalError"), ("Normal", "AllChecksPassed")] == told
+
+
+async def test_each_turn_of_ready_is_told_once() -> None:
+    world = World()
+    await world.until_ready()
+    world.events.clear()
+    for checks in ((ReadyCheck(name="api_keys", ok=False, message="none"),), ()):
+        world.pods_report(checks=checks)
+        await world.run()
+        await world.run()
+    told = [event[:2] for event in world.events]
+    assert [("Warning", "ApiKeysMissing"), ("Normal", "AllChecksPassed")] == told
+
+
+async def test_what_is_only_on_its_way_is_no_event() -> None:
+    world = World()
+    await world.run()
+    assert [] == world.events
 
 
 async def test_object_that_todays_rules_refuse_is_shown_and_left_alone() -> None:

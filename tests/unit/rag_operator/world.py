@@ -118,7 +118,7 @@ class World:
     # -- the seam ------------------------------------------------------------------------------------------------------
 
     def stored(self, key: tuple[str, str]) -> Json | None:
-        return None if self.gone else self.body
+        return None if self.gone else copy.deepcopy(self.body)
 
     async def observe(self, key: tuple[str, str]) -> Observed | Unreadable | None:
         def known(_: str, name: str) -> Json | None:
