@@ -71,4 +71,28 @@ MACHINERY = (
         "self._queue.retry(key)",
         UNIT + "test_retry_after.py::test_a_key_comes_back_when_the_server_wants_it",
     ),
+    Mutant(
+        "overtaken-plans-pile-up",
+        "each plan that was overtaken stays in memory until its time",
+        QUEUE,
+        "if len(self._heap) > 2 * len(self._later) + OVERTAKEN:",
+        "if False:",
+        UNIT + "test_workqueue.py::test_a_wish_for_next_month_that_is_told_at_each_pass_is_kept_once",
+    ),
+    Mutant(
+        "waited-since-the-start",
+        "after a fail-over the queue seems to have kept its keys waiting for hours",
+        QUEUE,
+        "now - max(since, self._began)",
+        "now - since",
+        UNIT + "test_workqueue.py::test_nothing_waits_for_a_worker_before_there_are_any",
+    ),
+    Mutant(
+        "long-list-is-stuck",
+        "a LIST of many pages counts as a loop that does nothing",
+        INFORMER,
+        '            self._heard()\n            version = int(page["metadata"]["resourceVersion"])\n',
+        '            version = int(page["metadata"]["resourceVersion"])\n',
+        UNIT + "test_informer.py::test_a_list_of_many_pages_is_no_stuck_loop",
+    ),
 )

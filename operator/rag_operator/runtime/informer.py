@@ -286,6 +286,7 @@ class Informer:
         async for page in self._client.list_pages(
             *self._selection, page_size=page_size, metadata_only=self._metadata_only
         ):
+            self._heard()
             version = int(page["metadata"]["resourceVersion"])
             for item in page.get("items") or ():
                 # Items of a list carry neither; whoever gets them wants to know what they are.

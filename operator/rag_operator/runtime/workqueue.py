@@ -8,6 +8,7 @@ again right after.
 import asyncio
 import heapq
 import itertools
+import math
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -20,6 +21,8 @@ K = TypeVar("K", bound=Hashable)
 FIRST_SECONDS = 0.2
 CAP_SECONDS = 300.0
 PASSED_OVER = 8
+OVERTAKEN = 64
+"""Entries of the heap that may be stale, beside as many as there are keys."""
 
 
 class Level(IntEnum):
@@ -70,6 +73,8 @@ class WorkQueue(Generic[K]):
         self._again: dict[K, _Plan] = {}
         self._failures: dict[K, int] = {}
         self._wake = asyncio.Event()
+        self._began = math.inf
+        """When the first worker came: nothing has waited for one before."""
 
     # -- in ------------------------------------------------------------------------------------------------------------
 
@@ -105,6 +110,7 @@ class WorkQueue(Generic[K]):
 
     async def take(self) -> Turn[K]:
         """Wait for the next key. Lower levels yield to higher ones, yet get a turn when they were passed over eight times."""
+        self._began = min(self._began, self._clock())
         while True:
             self._ripen()
             turn = self._pop()
@@ -165,9 +171,14 @@ class WorkQueue(Generic[K]):
         elif self._later.get(key) != plan:
             self._later[key] = plan
             heapq.heappush(self._heap, (plan.when, next(self._order), key))
+            if len(self._heap) > 2 * len(self._later) + OVERTAKEN:
+                self._heap = [(plan.when, next(self._order), key) for key, plan in self._later.items()]
+                heapq.heapify(self._heap)
 
     def _ripen(self) -> None:
-        """Move what is due from later to ready. Heap entries that were overtaken by an earlier wish are dropped here."""
+        """Move what is due from later to ready. Heap entries that were overtaken by an earlier wish are dropped here, or
+        all at once when they are many: what was planned for next month would stay until then.
+        """
         now = self._clock()
         while self._heap and (self._heap[0][0] <= now or self._stale(self._heap[0])):
             entry = heapq.heappop(self._heap)
@@ -191,7 +202,7 @@ class WorkQueue(Generic[K]):
         key, since = ready.popitem(last=False)
         now = self._clock()
         self._active[key] = now
-        return Turn(key, now - since)
+        return Turn(key, now - max(since, self._began))
 
 
 def _merge(one: _Plan | None, other: _Plan) -> _Plan:

@@ -88,6 +88,17 @@ async def test_bodies_are_trimmed_typed_and_indexed() -> None:
             assert "managedFields" not in obj["metadata"]
 
 
+async def test_a_list_of_many_pages_is_no_stuck_loop() -> None:
+    async with stage("a", "b", "c", "d", page_size=1) as it:
+        it.server.answers.extend([0.0, 0.0, 30.0])  # the third page does not come
+        it.informer.last_activity = began = it.informer.last_contact
+        it.informer.resync()
+        await eventually(7, lambda: it.server.count("list"))
+        second_page = it.server.seen[-2][0]
+        assert it.informer.last_activity >= second_page > began
+        assert 1 == it.informer.lists
+
+
 @pytest.mark.parametrize("as_event", [False, True])
 async def test_a_deletion_missed_behind_410_is_found(as_event: bool) -> None:
     async with stage("a", "b") as it:

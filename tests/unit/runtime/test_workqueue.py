@@ -131,6 +131,32 @@ async def test_back_off_doubles_up_to_its_cap_and_starts_anew() -> None:
     assert queue.retry("a") <= 0.2
 
 
+async def test_a_wish_for_next_month_that_is_told_at_each_pass_is_kept_once() -> None:
+    clock = Clock()
+    queue = queue_with(clock)
+    queue.add("soon", 5000)  # what is behind it in time cannot be seen to be stale
+    for key in "abc" * 1000:
+        queue.add(key)
+        await drain(queue)
+        queue.add(key, 30 * 86400)
+        clock.now += 1
+    assert len(queue._heap) < 100
+    clock.now += 30 * 86400
+    assert ["soon", "a", "b", "c"] == await drain(queue)
+
+
+async def test_nothing_waits_for_a_worker_before_there_are_any() -> None:
+    """A stand-by's caches fill its queue long before it leads."""
+    clock = Clock()
+    queue = queue_with(clock)
+    queue.add("a")
+    queue.add("b")
+    clock.now += 3600
+    assert 0 == (await queue.take()).waited
+    clock.now += 5
+    assert 5 == (await queue.take()).waited
+
+
 async def test_taking_waits_for_the_time() -> None:
     queue: WorkQueue[str] = WorkQueue()
     queue.add("a", 0.15)
