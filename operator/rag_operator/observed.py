@@ -37,6 +37,12 @@ def component_of(obj: Mapping[str, Any]) -> str:
     return str(labels.get(names.LABEL_COMPONENT, ""))
 
 
+def variables(job: Mapping[str, Any]) -> dict[str, str]:
+    """Environment of a Job's only container; what comes from Secrets is empty."""
+    (container, *_) = job["spec"]["template"]["spec"]["containers"]
+    return {one["name"]: one.get("value") or "" for one in container.get("env") or ()}
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """A ConfigMap that the user names. Only what is used is kept: a hash of the whole, and the texts asked for.

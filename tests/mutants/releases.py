@@ -15,6 +15,7 @@ MODELS = ROWS + "test_model_status.py::test_"
 MOVES = "tests/faults/test_moves.py::test_at_every_write_of_going_back_and_forward"
 REUSE = ROWS + "test_revision_reuse.py::test_"
 LEVEL = "tests/control_plane/reconcile/test_level_triggered.py::test_"
+BUILDS = ROWS + "test_retention_refresh.py::test_a_"
 UPGRADE = "tests/faults/test_upgrade.py::test_two_builds_of_the_operator_restart_and_release_nothing_of_each_other"
 
 RELEASES = (
@@ -121,6 +122,22 @@ RELEASES = (
         "index=_released(wish.index, before.index, (revision.index for revision in known)),",
         "index=wish.index if wish.index and wish.index.hash in {r.index.hash for r in known} else before.index,",
         REUSE + "where_the_embedding_server_is_found_is_not_taken_from_a_refused_spec",
+    ),
+    Mutant(
+        "build-renamed",
+        "a build that waits for its release gets the number of a record that went, under which there is no collection",
+        RELEASED + "target.py",
+        "    if _build_number(begun, index.version):",
+        "    if False:",
+        BUILDS + "build_keeps_the_name_that_it_was_begun_with",
+    ),
+    Mutant(
+        "result-of-another-collection",
+        "what a Job says of one collection is believed of another",
+        RELEASED + "target.py",
+        "of_this = (result.content_hash, result.collection) == (index.hash, index.collection)",
+        "of_this = result.content_hash == index.hash",
+        BUILDS + "result_of_another_collection_is_not_believed_and_the_job_runs_again",
     ),
     Mutant(
         "table-beside-record-while-held",

@@ -7,7 +7,7 @@ from rag_contract.environment import SweepEnvironment
 from rag_contract.reports import SweepResult
 
 from .. import names
-from ..observed import Json, Observed, component_of
+from ..observed import Json, Observed, component_of, variables
 from .plan import Plan
 
 
@@ -42,12 +42,6 @@ def newest_sweep(observed: Observed) -> Json | None:
 def made_at(body: Json) -> str:
     """When an object was made: RFC 3339 in UTC, which sorts as time does."""
     return str(body["metadata"].get("creationTimestamp") or "")
-
-
-def variables(job: Json) -> dict[str, str]:
-    """Environment of a Job's only container; what comes from Secrets is empty."""
-    (container, *_) = job["spec"]["template"]["spec"]["containers"]
-    return {one["name"]: one.get("value") or "" for one in container.get("env") or ()}
 
 
 def asked(job: Json) -> Sweep:

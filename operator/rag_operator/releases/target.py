@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 
+from rag_contract.environment import IndexerEnvironment
 from rag_contract.identity import IndexIdentity
 from rag_contract.release_table import IndexRelease
 from rag_contract.reports import IndexResult
@@ -11,7 +12,7 @@ from .. import names
 from ..api import Index, RagServiceSpec
 from ..api.reasons import Reason
 from ..errors import NotReady
-from ..observed import Observed
+from ..observed import Observed, variables
 from .embedding import wanted_embedder
 from .identity import index_hash, index_identity
 from .records import Records
@@ -20,6 +21,7 @@ from .refresh import Refresh, builds_of, wanted_slot
 
 VERSION_LENGTH = 63
 DIGITS = 9
+VERSION_VARIABLE = f"{IndexerEnvironment.prefix}VERSION"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def wanted_index(observed: Observed, records: Records, refresh: Refresh | None) 
         content = slot = wanted_slot(observed, identity, builds, refresh)
         standby = _as_asked_now(builds[-1].revision.index, spec) if builds else None
     digest = index_hash(spec, identity, content)
-    version = build_version(spec.index, digest, records)
+    version = build_version(spec.index, digest, records, _begun_version(observed, digest))
     name = names.collection(service.metadata.namespace, service.metadata.name, version, digest)
     return IndexTarget(version=version, hash=digest, collection=name, identity=identity, slot=slot, standby=standby)
 
@@ -67,9 +69,16 @@ def _as_asked_now(built: IndexRelease, spec: RagServiceSpec) -> IndexRelease:
     return built.model_copy(update={"embedder": wanted_embedder(spec)})
 
 
-def build_version(index: Index, digest: str, records: Records) -> str:
+def _begun_version(observed: Observed, digest: str) -> str:
+    """The name under which a Job builds this very content, or has built it; empty without such a Job."""
+    job = observed.child("Job", names.index_job(observed.service.metadata.name, digest))
+    return variables(job).get(VERSION_VARIABLE, "") if job is not None else ""
+
+
+def build_version(index: Index, digest: str, records: Records, begun: str = "") -> str:
     """The version as declared; with a number behind it for the second and later contents that were released under it, where
-    spec.index.refresh allows that. A content that was released keeps its name."""
+    spec.index.refresh allows that. A content that was released keeps its name, and so does one whose build was `begun`: records
+    that go meanwhile free a lower number, under which there is no collection."""
     released = [record.revision.index for record in records.values()]
     for known in released:
         if known.hash == digest:
@@ -77,6 +86,8 @@ def build_version(index: Index, digest: str, records: Records) -> str:
     builds = [_build_number(known.version, index.version) for known in released]
     if not index.refresh.wanted or not any(builds):
         return index.version
+    if _build_number(begun, index.version):
+        return begun
     return numbered_version(index.version, max(builds) + 1)
 
 
@@ -96,7 +107,7 @@ def _build_number(name: str, version: str) -> int:
 
 
 def index_result(observed: Observed, index: IndexTarget) -> IndexResult | None:
-    """What the index Job's pod reported for exactly this content, as long as the pod is there. Success wins."""
+    """What the index Job's pod reported for exactly this content and collection, as long as the pod is there. Success wins."""
     job = names.index_job(observed.service.metadata.name, index.hash)
     found = None
     for pod in observed.pods:
@@ -106,7 +117,8 @@ def index_result(observed: Observed, index: IndexTarget) -> IndexResult | None:
             result = IndexResult.model_validate(json.loads(pod.message))
         except ValueError:
             continue
-        if result.content_hash == index.hash and (found is None or result.outcome == "Succeeded"):
+        of_this = (result.content_hash, result.collection) == (index.hash, index.collection)
+        if of_this and (found is None or result.outcome == "Succeeded"):
             found = result
     return found
 

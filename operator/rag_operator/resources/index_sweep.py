@@ -20,10 +20,10 @@ from rag_contract.environment import QDRANT_API_KEY_VARIABLE, IndexerEnvironment
 from .. import names
 from ..api import RagService
 from ..api.compute import IndexResources
-from ..observed import Observed, Pod, component_of, finished
+from ..observed import Observed, Pod, component_of, finished, variables
 from ..releases import Plan
 from ..releases.identity import digest
-from ..releases.sweep import Sweep, asked, made_at, newest_sweep, sweeps, variables, wanted_sweep
+from ..releases.sweep import Sweep, asked, made_at, newest_sweep, sweeps, wanted_sweep
 from ..settings import Settings
 from . import batch, pod, store
 

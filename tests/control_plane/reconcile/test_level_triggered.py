@@ -167,6 +167,14 @@ def test_reused_prompt_version_is_refused_and_the_old_one_serves(handbook: Kube)
 
 def test_known_text_under_the_name_of_another_is_refused_and_takes_no_name(handbook: Kube) -> None:
     """Half a revert: answer-v1 with the text that answer-v2 had."""
+    for number, text in ((2, "Be brief."), (1, "Answer from the sources.")):
+        prompt = {"version": f"answer-v{number}", "system": text}
+        handbook.patch("RagService", MAIN, {"spec": {"prompt": prompt}})
+
+        def served(wanted: int = number) -> bool:
+            return bool((handbook.get("RagService", MAIN) or {})["status"].get("revision") == wanted)
+
+        until(served)
     before = handbook.get("ConfigMap", names.releases(MAIN))
     assert before is not None
     handbook.patch("RagService", MAIN, {"spec": {"prompt": {"version": "answer-v1", "system": "Be brief."}}})

@@ -84,6 +84,44 @@ async def test_a_change_during_a_build_abandons_it_and_takes_its_number() -> Non
     assert served(world) == (2, "docs-1.2")
 
 
+async def test_a_build_keeps_the_name_that_it_was_begun_with() -> None:
+    """A record that goes while the build waits for its release frees a lower number, under which there is no collection."""
+    world = await ready(**REFRESH)
+    world.edit(release={"history": 2})
+    change(world, "Second.")
+    await build(world)
+    world.edit(rollback={"index": "docs-1"})
+    change(world, "Third.")
+    await build(world)
+    world.edit(prompt={"version": "answer-v2", "system": "Be brief."})
+    for _ in range(3):
+        world.later(10)
+        await world.run()
+        world.pods_report()
+    assert "docs-1.2" not in {
+        body["spec"]["index"]["version"] for key, body in world.objects.items() if key.kind == "RagRevision"
+    }
+    world.edit(rollback=None)
+    await world.run()
+    assert world.table.revisions[0].index.version == "docs-1.3"
+    assert ".docs-1.3." in world.table.revisions[0].index.collection
+
+
+async def test_a_result_of_another_collection_is_not_believed_and_the_job_runs_again() -> None:
+    world = await ready(**REFRESH)
+    change(world, "Second.")
+    await world.run()
+    await world.run()
+    world.job_ends(collection="team-a.handbook.docs-1.9.0123456789abcdef")
+    await world.run()
+    assert served(world) == (1, "docs-1")
+    world.later(11)
+    await world.run()
+    assert ("delete", "Job") in {write[:2] for write in world.writes}
+    await build(world)
+    assert served(world) == (2, "docs-1.2")
+
+
 async def test_without_it_changed_documents_are_refused_also_after_numbered_builds() -> None:
     world = await ready(**REFRESH)
     change(world, "Second.")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rag_contract.reports import SweepResult
 from rag_operator import names
-from rag_operator.observed import component_of
+from rag_operator.observed import component_of, variables
 from rag_operator.releases import sweep as requests
 from rag_operator.runtime.errors import ApiError
 
@@ -214,7 +214,7 @@ async def test_an_index_that_a_running_sweep_would_drop_waits_for_its_end() -> N
 
     async def builds() -> bool:
         await world.run()
-        made = [version(requests.variables(o)["RAG_INDEXER_COLLECTION"]) for o in index_jobs(world)]
+        made = [version(variables(o)["RAG_INDEXER_COLLECTION"]) for o in index_jobs(world)]
         return "docs-1" in made
 
     assert not await builds()
@@ -299,7 +299,7 @@ async def test_status_tells_what_is_kept_and_what_outside_readers_find() -> None
     world = World()
     await world.run()
     world.controllers_finish()
-    first = requests.variables(index_jobs(world)[0])["RAG_INDEXER_COLLECTION"]
+    first = variables(index_jobs(world)[0])["RAG_INDEXER_COLLECTION"]
     world.job_ends(alias=first, disk_bytes=1000)
     await world.run()
     world.pods_report()
