@@ -1,5 +1,6 @@
 """The table: how the code is broken, and which test has to notice. Releases and model servers have tables of their own."""
 
+from .api_pods import API_PODS
 from .clusterwide import CLUSTERWIDE
 from .machinery import MACHINERY
 from .models import MODELS
@@ -439,4 +440,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *MODELS,
     *NODE,
     *CLUSTERWIDE,
+    *API_PODS,
 )

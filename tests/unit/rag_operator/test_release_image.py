@@ -104,6 +104,15 @@ async def test_going_back_by_hand_ends_it(back: Json) -> None:
     assert world.reason() == ("True", "AllChecksPassed")
 
 
+async def test_the_deadline_of_an_earlier_edit_takes_nothing_back() -> None:
+    world = await with_new_image()
+    rolling(world, late=True)
+    world.edit(api={"image": "mine:3"})
+    for _ in range(2):
+        await world.run()
+        assert image(world) == "mine:3", "its controller has not seen it yet"
+
+
 async def test_nothing_is_taken_back_while_the_former_pods_are_down_too() -> None:
     world = await with_new_image()
     rolling(world, available=0, late=True)
