@@ -16,6 +16,7 @@ MOVES = "tests/faults/test_moves.py::test_at_every_write_of_going_back_and_forwa
 REUSE = ROWS + "test_revision_reuse.py::test_"
 LEVEL = "tests/control_plane/reconcile/test_level_triggered.py::test_"
 BUILDS = ROWS + "test_retention_refresh.py::test_a_"
+MOVED = ROWS + "test_release_moves.py::test_"
 UPGRADE = "tests/faults/test_upgrade.py::test_two_builds_of_the_operator_restart_and_release_nothing_of_each_other"
 
 RELEASES = (
@@ -186,6 +187,22 @@ RELEASES = (
         "    if now is not None and confirmed(facts).status == TRUE:",
         "    if now is not None:",
         KEPT + "going_back_is_told_only_when_the_pods_have_confirmed_it",
+    ),
+    Mutant(
+        "moves-timed-from-the-last-edit",
+        "a build by schedule is said to have taken the days since the last edit",
+        OPERATOR + "cluster/move_log.py",
+        "if known is None or known[0] != generation or not _under_way(body):",
+        "if known is None or known[0] != generation:",
+        MOVED + "a_move_that_no_edit_asked_for_counts_from_when_it_began",
+    ),
+    Mutant(
+        "moves-timed-by-halves",
+        "what one edit asked for is timed from the last status, not from the edit",
+        OPERATOR + "cluster/move_log.py",
+        """not answered or "movingTo" in release or "waitingFor" in release""",
+        "not answered",
+        MOVED + "time_counts_from_the_first_look_at_the_edit",
     ),
     Mutant(
         "model-named-before-it-answers",

@@ -1,9 +1,10 @@
-"""How long moves took: from the first look at an edit to the status that says how it ended. In memory, for metrics only.
+"""How long moves took: from the first look at what asks for one to the status that says how it ended. In memory, for metrics only.
 
-    observe --seen--> when was this generation first looked at?
+    observe --seen--> when was there last nothing under way?
     a status was written --ended--> told(kind, result, seconds)
 
-After a restart of the operator the time counts from its first look.
+What asks may be an edit, documents that changed, or a build by schedule, which no edit precedes. After a restart of the operator
+the time counts from its first look.
 """
 
 from collections.abc import Callable
@@ -30,7 +31,7 @@ class MoveLog:
         """A pass looks at this RagService."""
         uid, generation = body["metadata"]["uid"], body["metadata"].get("generation", 0)
         known = self._seen.get(uid)
-        if known is None or known[0] != generation:
+        if known is None or known[0] != generation or not _under_way(body):
             self._seen.set(uid, (generation, self._monotonic()))
 
     def ended(self, body: Json, status: Json) -> None:
@@ -38,3 +39,11 @@ class MoveLog:
         ended, known = move(body.get("status") or {}, status), self._seen.get(body["metadata"]["uid"])
         if ended is not None and known is not None:
             self._told(ended.kind, ended.result, self._monotonic() - known[1])
+
+
+def _under_way(body: Json) -> bool:
+    """Whether, as the stored status says, this edit is still to be looked at to its end, or something moves or waits to move."""
+    status = body.get("status") or {}
+    release = status.get("release") or {}
+    answered = status.get("observedGeneration") == body["metadata"].get("generation", 0)
+    return not answered or "movingTo" in release or "waitingFor" in release

@@ -79,19 +79,75 @@ async def test_an_edit_that_releases_nothing_is_no_move() -> None:
     assert await ended(world, release={"history": 6}) is None, "a refusal is told once"
 
 
-def body(generation: int, revision: int) -> Json:
-    return {"metadata": {"uid": "u", "generation": generation}, "status": {"revision": revision, "prompt": "one"}}
+class Watched:
+    """A log of moves and its clock. What is stored is what was written last, as on a server."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str, str, float]] = []
+        self.at = 100.0
+        self.status: Json = {"observedGeneration": 1, "revision": 1, "prompt": "one", "release": {}}
+        self.log = MoveLog(lambda: self.at, lambda *what: self.found.append(what))
+
+    def looks(self, generation: int, **status: Any) -> None:
+        """A pass, and the status that it writes."""
+        body = {"metadata": {"uid": "u", "generation": generation}, "status": self.status}
+        self.log.seen(body)
+        after = {**self.status, "observedGeneration": generation, "release": {}, **status}
+        if after != self.status:
+            self.log.ended(body, after)
+            self.status = after
+
+    def restarts(self) -> None:
+        self.log = MoveLog(lambda: self.at, lambda *what: self.found.append(what))
+
+
+MOVING = {"release": {"movingTo": 2}}
+WAITING = {"release": {"waitingFor": "its index"}}
+MOVED = {"revision": 2, "prompt": "two"}
 
 
 def test_time_counts_from_the_first_look_at_the_edit() -> None:
-    clock = [100.0]
-    found: list[tuple[str, str, float]] = []
-    log = MoveLog(lambda: clock[0], lambda *what: found.append(what))
-    log.seen(body(1, 1))
-    for clock[0] in (150.0, 150.5):
-        log.seen(body(2, 1))
-    clock[0] = 151.25
-    log.ended(body(2, 1), {"revision": 1, "prompt": "one"})
-    assert found == []
-    log.ended(body(2, 1), {"revision": 2, "prompt": "two"})
-    assert found == [("prompt", "confirmed", 1.25)]
+    world = Watched()
+    world.looks(1)
+    world.at = 150.0
+    world.looks(2, **WAITING)
+    world.at = 150.5
+    world.looks(2, **MOVING)
+    world.at = 151.25
+    world.looks(2, **MOVED)
+    assert world.found == [("prompt", "confirmed", 1.25)]
+
+
+def test_a_move_that_no_edit_asked_for_counts_from_when_it_began() -> None:
+    """A build by schedule is released days after the last edit, whether that released something or not."""
+    world = Watched()
+    world.looks(1)
+    world.looks(2)
+    for world.at in (90_000.0, 180_000.0):
+        world.looks(2)
+    world.looks(2, **MOVING)
+    world.at += 0.5
+    world.looks(2, **MOVED)
+    assert world.found == [("prompt", "confirmed", 0.5)]
+
+
+def test_what_the_move_still_waits_for_counts_from_the_edit_too() -> None:
+    """Going back in the prompt while an index is built: two moves, both asked for by one edit."""
+    world = Watched()
+    world.looks(2, **WAITING)
+    world.at += 1
+    world.looks(2, **MOVED, **WAITING)
+    world.at += 9
+    world.looks(2, revision=3, index="other")
+    assert world.found == [("prompt", "confirmed", 1.0), ("index", "confirmed", 10.0)]
+
+
+def test_after_a_restart_time_counts_from_the_first_look_of_the_new_process() -> None:
+    world = Watched()
+    world.looks(2, **MOVING)
+    world.at += 100
+    world.restarts()
+    world.looks(2, **MOVING)
+    world.at += 2
+    world.looks(2, **MOVED)
+    assert world.found == [("prompt", "confirmed", 2.0)]
