@@ -1,5 +1,6 @@
 """What other operators got wrong, tried on this one: README.md says which test is about which hazard."""
 
+import contextlib
 import json
 import os
 import signal
@@ -20,14 +21,23 @@ LIMITS: Json = {"spec": {"api": {"limits": {"maxConcurrentRequests": 16}}}}
 MANAGER = "kube-controller-manager"
 
 
-@pytest.fixture
-def frozen_controllers(plane: PrivateControlPlane) -> Iterator[None]:
+@contextlib.contextmanager
+def frozen(plane: PrivateControlPlane) -> Iterator[None]:
     """Deployments and StatefulSets are stored and nobody acts on them."""
     pid = plane.control_plane.processes.pid(MANAGER)
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
-    yield
-    os.kill(pid, signal.SIGCONT)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def frozen_controllers(plane: PrivateControlPlane) -> Iterator[None]:
+    """The same until the test ends."""
+    with frozen(plane):
+        yield
 
 
 @pytest.fixture
@@ -82,6 +92,39 @@ def test_what_waits_for_readiness_takes_the_repair(stage: World) -> None:
 
 def image_of(kube: Kube, kind: str, name: str) -> str:
     return str(stored(kube, kind, name)["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+def api_pods(kube: Kube, service: str) -> set[str]:
+    """Their uids."""
+    pods = kube.list("Pod", service)
+    return {p["metadata"]["uid"] for p in pods if p["metadata"]["labels"][names.LABEL_COMPONENT] == names.COMPONENT_API}
+
+
+def test_an_api_image_that_does_not_start_in_time_is_taken_back_and_no_former_pod_goes(
+    stage: World, hazard: str, plane: PrivateControlPlane
+) -> None:
+    """Its Deployment would try for ever; ten minutes are told by its status, which its controller would write."""
+    kube, bad, name = stage.kube, "example.com/second:1", names.api(hazard)
+    stage.nodes.images_missing.add(bad)
+    former, image = api_pods(kube, hazard), image_of(kube, "Deployment", name)
+    kube.patch("RagService", hazard, {"spec": {"api": {"image": bad}}})
+    until(lambda: image_of(kube, "Deployment", name) == bad)
+    until(lambda: stored(kube, "Deployment", name)["status"].get("updatedReplicas") == 1)
+    assert former < api_pods(kube, hazard), "a new pod beside the former ones"
+    with frozen(plane):
+        live = stored(kube, "Deployment", name)
+        assert live["spec"]["replicas"] == live["status"]["availableReplicas"]
+        late = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "Late."}
+        told = {"observedGeneration": live["metadata"]["generation"], "conditions": [late]}
+        kube.patch("Deployment", name, {"status": told}, "status")
+        until(lambda: image_of(kube, "Deployment", name) == image)
+    until(lambda: api_pods(kube, hazard) == former)
+    until(lambda: kube.condition(hazard, "ApiReady") == ("False", "ApiReturned"))
+    stage.quiet()
+    assert image == image_of(kube, "Deployment", name), "it is not tried again by itself"
+    kube.patch("RagService", hazard, {"spec": {"api": {"image": None}}})
+    stage.served([hazard], 1)
+    assert former == api_pods(kube, hazard)
 
 
 def test_a_store_that_never_started_is_healed_by_the_edit_alone(stage: World, hazard: str) -> None:
@@ -157,20 +200,33 @@ def test_ready_needs_the_word_of_the_pods(stage: World) -> None:
 
 
 def test_the_old_index_serves_until_the_new_one_is_verified(stage: World, hazard: str) -> None:
-    def serving() -> Json:
-        table = stored(stage.kube, "ConfigMap", names.releases(hazard))
-        (revision,) = json.loads(table["data"]["releases.json"])["revisions"]
-        return dict(revision["index"])
+    """And a prompt that is gone back to meanwhile is served at once, in the old index."""
+    kube = stage.kube
 
+    def serving() -> Json:
+        table = stored(kube, "ConfigMap", names.releases(hazard))
+        (revision,) = json.loads(table["data"]["releases.json"])["revisions"]
+        return dict(revision)
+
+    first = serving()
+    kube.patch("RagService", hazard, {"spec": {"prompt": {"version": "answer-v2", "system": "Be brief."}}})
+    stage.served([hazard], 2)
     before = serving()
     stage.nodes.jobs_waiting.add(hazard)
-    stage.kube.patch("RagService", hazard, {"spec": {"index": {"version": "docs-2"}}})
-    until(lambda: stage.kube.condition(hazard, "IndexReady") == ("False", "IndexBuilding"))
+    kube.patch("RagService", hazard, {"spec": {"index": {"version": "docs-2"}}})
+    until(lambda: kube.condition(hazard, "IndexReady") == ("False", "IndexBuilding"))
     time.sleep(1)
     assert before == serving()
+    kube.patch("RagService", hazard, {"spec": {"rollback": {"prompt": "answer-v1", "index": "docs-2"}}})
+    until(lambda: kube.condition(hazard) == ("False", "RollbackTargetUnknown"))
+    assert before == serving(), "what is not built yet is not kept, and half of what was asked for is not done"
+    kube.patch("RagService", hazard, {"spec": {"rollback": {"index": None}}})
+    until(lambda: stored(kube, "RagService", hazard)["status"]["revision"] == 1)
+    assert first == serving()
+    assert ("False", "IndexBuilding") == kube.condition(hazard, "IndexReady")
     stage.nodes.jobs_waiting.discard(hazard)
-    stage.served([hazard], 2)
-    assert "docs-2" == serving()["version"]
+    stage.served([hazard], 3)
+    assert ("answer-v1", "docs-2") == (serving()["prompt"]["version"], serving()["index"]["version"])
 
 
 def test_scaling_by_somebody_elses_autoscaler_is_followed_and_not_fought(stage: World, hazard: str) -> None:

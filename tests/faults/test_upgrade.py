@@ -1,6 +1,6 @@
 """Two builds of the operator take turns with one service: neither restarts what the other started, and nothing is released.
 
-    this checkout --> another build (`builds.py`) --> an edit by the user --> this checkout again --> an edit by the user
+    this checkout --> another build (`builds.py`) --> a rollback, an edit by the user --> this checkout again --> an edit by the user
 
 Each is a process of its own against a real API server; every write goes through a proxy that remembers it.
 """
@@ -22,6 +22,7 @@ from .life import Process, World, ended
 
 pytestmark = pytest.mark.control_plane
 SERVICE = "kept"
+NEWER = "99.0.0"
 STATUS = "apply ragservices/status"
 """That a component would be rendered otherwise now is told in the status: the one write that an upgrade makes."""
 READY_PERIOD, NEWER_READY_PERIOD = 2, 3
@@ -30,7 +31,7 @@ READY_PERIOD, NEWER_READY_PERIOD = 2, 3
 @pytest.fixture(scope="module")
 def newer(tmp_path_factory: pytest.TempPathFactory) -> Build:
     """The next release."""
-    return make(tmp_path_factory.mktemp("newer"), "99.0.0", "example.com/api:99")
+    return make(tmp_path_factory.mktemp("newer"), NEWER, "example.com/api:99")
 
 
 @pytest.fixture(scope="module")
@@ -156,14 +157,16 @@ def test_two_builds_of_the_operator_restart_and_release_nothing_of_each_other(
     assert {"True"} == upgraded.readiness
     assert before == running(kube)
 
+    back_and_forward(lived)
     store = template(kube, "StatefulSet", names.qdrant(SERVICE))
+    released = of_kind(running(kube), "RagRevision")
     limit(lived, 8)
     assert NEWER_READY_PERIOD == container(kube)["readinessProbe"]["periodSeconds"]
     assert (newer.image, True) == (container(kube)["image"], NEW_VARIABLE in settings(kube)), "they belong together"
     assert store == template(kube, "StatefulSet", names.qdrant(SERVICE))
     assert ["qdrant"] == told(kube)["outdated"]
     after_edit = running(kube)
-    assert of_kind(before, "RagRevision") == of_kind(after_edit, "RagRevision")
+    assert released == of_kind(after_edit, "RagRevision")
 
     back = Turn(lived, plane, older, tmp_path / "older")
     back.told(["api"])
@@ -175,7 +178,33 @@ def test_two_builds_of_the_operator_restart_and_release_nothing_of_each_other(
     assert READY_PERIOD == container(kube)["readinessProbe"]["periodSeconds"]
     assert (older.image, False) == (container(kube)["image"], NEW_VARIABLE in settings(kube))
     assert "outdated" not in told(kube)
-    assert of_kind(before, "RagRevision") == of_kind(running(kube), "RagRevision")
+    assert released == of_kind(running(kube), "RagRevision")
+
+
+def back_and_forward(stage: World) -> None:
+    """To a prompt that was never released with this index, and forward again: by the pods that run, as they are."""
+    before, kube = running(stage.kube), stage.kube
+    kube.patch("RagService", SERVICE, {"spec": {"rollback": {"prompt": "answer-v1"}}})
+    stage.served([SERVICE], 3)
+    settle(stage)
+    gone_back = running(kube)
+    unmoved = before.keys() - {f"ConfigMap {names.releases(SERVICE)}"}
+    assert {name: before[name] for name in unmoved} == {name: gone_back[name] for name in unmoved}
+    assert ["api", "qdrant"] == told(kube)["outdated"]
+    assert [PACKAGE_VERSION, PACKAGE_VERSION, NEWER] == [made(kube, number)["renderVersion"] for number in (1, 2, 3)]
+    assert made(kube, 2)["image"] == made(kube, 3)["image"], "it is asked of the pods of before"
+    kube.patch("RagService", SERVICE, {"spec": {"rollback": None}})
+    stage.served([SERVICE], 2)
+    settle(stage)
+    assert gone_back.keys() == running(kube).keys()
+    assert {name: before[name] for name in unmoved} == {name: running(kube)[name] for name in unmoved}
+
+
+def made(kube: Kube, number: int) -> Json:
+    """The record of that number."""
+    body = kube.get("RagRevision", names.revision(SERVICE, number))
+    assert body is not None
+    return dict(body["spec"])
 
 
 def of_kind(state: dict[str, Any], kind: str) -> dict[str, Any]:
