@@ -3,6 +3,7 @@
 from .mutant import Mutant
 
 RUNTIME = "operator/rag_operator/runtime/"
+CLIENT = RUNTIME + "client.py"
 LEASE = RUNTIME + "lease.py"
 TRANSPORT = RUNTIME + "transport.py"
 WORKERS = RUNTIME + "workers.py"
@@ -94,5 +95,37 @@ MACHINERY = (
         '            self._heard()\n            version = int(page["metadata"]["resourceVersion"])\n',
         '            version = int(page["metadata"]["resourceVersion"])\n',
         UNIT + "test_informer.py::test_a_list_of_many_pages_is_no_stuck_loop",
+    ),
+    Mutant(
+        "any-list-is-one",
+        "a JSON answer that is no List ends the informer and with it the process",
+        CLIENT,
+        "a_page(decode(await self._transport.call(request)))",
+        "decode(await self._transport.call(request))",
+        UNIT + "test_wrong_shapes.py::test_a_list_that_is_none_is_asked_for_again",
+    ),
+    Mutant(
+        "any-event-is-one",
+        "a JSON line that is no event ends the informer and with it the process",
+        CLIENT,
+        "return an_event(event)",
+        "return event",
+        UNIT + "test_wrong_shapes.py::test_an_event_that_is_none_breaks_the_watch_and_no_more",
+    ),
+    Mutant(
+        "any-answer-is-an-object",
+        "a JSON answer to a write that is no object is a bug of the pass",
+        CLIENT,
+        "return an_object(await self._write(request, obj), stored=not dry_run)",
+        "return await self._write(request, obj)",
+        UNIT + "test_wrong_shapes.py::test_an_object_that_is_none_is_no_answer",
+    ),
+    Mutant(
+        "any-answer-is-a-lease",
+        "a JSON answer that is no Lease ends the election and with it the process",
+        LEASE,
+        "old, body = self._seen.body, an_object(body)",
+        "old = self._seen.body",
+        UNIT + "test_wrong_shapes.py::test_a_lease_that_is_none_ends_no_election",
     ),
 )

@@ -11,6 +11,7 @@ from .errors import ApiError, NotLeading, Unreachable
 from .kinds import Kind, kind_of
 from .login import Login
 from .session import USER_AGENT
+from .shapes import a_page, an_event, an_object
 from .transport import PLAIN, Request, Transport, decode
 
 __all__ = ["ApiError", "Client", "NotLeading", "Unreachable"]
@@ -94,7 +95,7 @@ class Client:
     async def find(self, kind: Kind, namespace: str | None, name: str) -> Json | None:
         """One object, or None when there is none of that name."""
         try:
-            return await self.get(kind.path(namespace, name), kind=kind.kind)
+            return an_object(await self.get(kind.path(namespace, name), kind=kind.kind))
         except ApiError as error:
             if error.is_not_found:
                 return None
@@ -136,7 +137,7 @@ class Client:
                 kind=kind.kind,
                 accept=METADATA_LIST if metadata_only else PLAIN,
             )
-            page = decode(await self._transport.call(request))
+            page = a_page(decode(await self._transport.call(request)))
             yield page
             token = page["metadata"].get("continue")
             if not token:
@@ -199,35 +200,34 @@ class Client:
         if dry_run:
             params["dryRun"] = "All"
         path = kind.path(namespace, name, subresource)
-        return await self._write(
-            Request(verb="apply", method="PATCH", path=path, kind=kind.kind, params=params, content_type=APPLY), obj
-        )
+        request = Request(verb="apply", method="PATCH", path=path, kind=kind.kind, params=params, content_type=APPLY)
+        return an_object(await self._write(request, obj), stored=not dry_run)
 
-    async def create(self, obj: Json, *, field_manager: str = FIELD_MANAGER, urgent: bool = False) -> Json:
-        """Create. Raises ApiError with `is_already_exists` when the name is taken."""
+    async def create(
+        self, obj: Json, *, field_manager: str = FIELD_MANAGER, urgent: bool = False, dry_run: bool = False
+    ) -> Json:
+        """Create; with `dry_run` the server only says whether it would. Raises ApiError with `is_already_exists` when the name
+        is taken."""
         kind, namespace, _ = address(obj)
-        params = {"fieldManager": field_manager}
+        params = {"fieldManager": field_manager} | ({"dryRun": "All"} if dry_run else {})
         path = kind.path(namespace)
-        return await self._write(
-            Request(verb="create", method="POST", path=path, kind=kind.kind, params=params, urgent=urgent), obj
-        )
+        request = Request(verb="create", method="POST", path=path, kind=kind.kind, params=params, urgent=urgent)
+        return an_object(await self._write(request, obj))
 
     async def replace(self, obj: Json, *, seconds: float | None = None, urgent: bool = False) -> Json:
         """Replace; with `metadata.resourceVersion` in the body only when that version is still the stored one."""
         kind, namespace, name = address(obj)
         path = kind.path(namespace, name)
-        return await self._write(
-            Request(verb="update", method="PUT", path=path, kind=kind.kind, seconds=seconds, urgent=urgent), obj
-        )
+        request = Request(verb="update", method="PUT", path=path, kind=kind.kind, seconds=seconds, urgent=urgent)
+        return an_object(await self._write(request, obj))
 
     async def merge_patch(
         self, kind: Kind, namespace: str | None, name: str, patch: Json, subresource: str | None = None
     ) -> Json:
         """JSON merge patch: for one annotation of an object that is not ours."""
         path = kind.path(namespace, name, subresource)
-        return await self._write(
-            Request(verb="patch", method="PATCH", path=path, kind=kind.kind, content_type=MERGE), patch
-        )
+        request = Request(verb="patch", method="PATCH", path=path, kind=kind.kind, content_type=MERGE)
+        return an_object(await self._write(request, patch))
 
     async def delete(
         self,
@@ -281,10 +281,8 @@ def selection(label_selector: str | None, field_selector: str | None) -> dict[st
 
 
 def event_of(line: bytes) -> Json:
-    """One watch event; an ERROR event raises its ApiError."""
+    """One watch event; an ERROR event raises its ApiError. Unreachable for what is none."""
     event = decode(line)
     if event.get("type") == "ERROR":
         raise ApiError.from_status(event.get("object"), 500)
-    if "object" not in event:
-        raise Unreachable(f"the line is no watch event: {line[:80]!r}")
-    return event
+    return an_event(event)

@@ -65,8 +65,9 @@ class ApiError(RuntimeFault):
         """From a decoded Status object, or from whatever else the answer held."""
         if not isinstance(body, dict):
             return cls(status, "", str(body)[:500], retry_after)
-        details, code = body.get("details") or {}, body.get("code")
-        wait = retry_after if retry_after is not None else details.get("retryAfterSeconds")
+        details, code = body.get("details"), body.get("code")
+        told = details.get("retryAfterSeconds") if isinstance(details, dict) else None
+        wait = float(told) if retry_after is None and isinstance(told, int) else retry_after
         number = code if isinstance(code, int) else status
         error = cls(number, str(body.get("reason") or ""), str(body.get("message") or ""), wait)
         error.body = body

@@ -229,10 +229,7 @@ class Informer:
         self._heard()  # it has ended the watch in order
 
     def _take_event(self, change: str, obj: Json) -> None:
-        try:
-            version = version_of(obj)
-        except (KeyError, TypeError, ValueError) as error:
-            raise Unreachable(f"a watch event without a version: {change}") from error
+        version = version_of(obj)
         if change == "BOOKMARK":
             if version < self._version:
                 log.warning("the server's versions went back", extra={"kind": self.kind.kind})

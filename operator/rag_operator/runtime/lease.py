@@ -21,6 +21,7 @@ from typing import Any
 from .client import Client
 from .errors import ApiError, RuntimeFault
 from .kinds import LEASE
+from .shapes import an_object
 
 log = logging.getLogger(__name__)
 Json = dict[str, Any]
@@ -168,7 +169,7 @@ class LeaderElection:
                 raise
             self._seen = _Seen(None, self._clock())
             return
-        old = self._seen.body
+        old, body = self._seen.body, an_object(body)
         if old is None or old["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
             self._seen = _Seen(body, self._clock())
 

@@ -203,7 +203,7 @@ def test_each_kind_is_found_by_a_body() -> None:
 
 async def test_a_watch_that_ends_inside_a_line_is_broken(client: Client, double: ServerDouble) -> None:
     async def half(_: ServerDouble, response: web.StreamResponse) -> None:
-        await response.write(b'{"type": "ADDED", "object": {}}\n{"type": "MODI')
+        await response.write(b'{"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "2"}}}\n{"type": "MODI')
 
     double.watch_faults.append(half)
     seen: list[str] = []
@@ -214,4 +214,4 @@ async def test_a_watch_that_ends_inside_a_line_is_broken(client: Client, double:
 
     with pytest.raises(Unreachable):
         await watch()
-    assert ["ADDED"] == seen
+    assert ["BOOKMARK"] == seen
