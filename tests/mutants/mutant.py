@@ -6,6 +6,8 @@ A text must occur once in its file, or once in all files of its folder, so that 
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 NODE = "tests/e2e/"
 REALITY = ("tests/faults/", "tests/control_plane/", NODE)
 
@@ -45,7 +47,10 @@ class Mutant:
 
 
 def broken(text: str, mutant: Mutant) -> str:
-    """The file's text with the mutation. Raises SyntaxError when that is no Python."""
+    """The file's text with the mutation. Raises SyntaxError or YAMLError when that cannot be read any more."""
     changed = text.replace(mutant.old, mutant.new)
-    compile(changed, mutant.path, "exec")
+    if mutant.path.endswith(".yaml"):
+        yaml.safe_load(changed)
+    else:
+        compile(changed, mutant.path, "exec")
     return changed

@@ -17,6 +17,10 @@ REUSE = ROWS + "test_revision_reuse.py::test_"
 LEVEL = "tests/control_plane/reconcile/test_level_triggered.py::test_"
 BUILDS = ROWS + "test_retention_refresh.py::test_a_"
 MOVED = ROWS + "test_release_moves.py::test_"
+CRD = "tests/control_plane/crd/test_refusals.py::test_"
+CHECKS = OPERATOR + "checks.py"
+JOBS = ROWS + "test_release_rows.py::test_"
+RETENTION = OPERATOR + "resources/retention.py"
 UPGRADE = "tests/faults/test_upgrade.py::test_two_builds_of_the_operator_restart_and_release_nothing_of_each_other"
 
 RELEASES = (
@@ -43,6 +47,56 @@ RELEASES = (
         "for revision in reversed(newest) if getattr(revision, field) == part",
         "for revision in newest if getattr(revision, field) == part",
         KILLED,
+    ),
+    Mutant(
+        "record-changed",
+        "a RagRevision can be edited",
+        "crds/ragrevisions.yaml",
+        "rule: self == oldSelf",
+        "rule: self == oldSelf || true",
+        CRD + "a_revision_is_never_changed",
+    ),
+    Mutant(
+        "revision-beside-parts",
+        "a revision and a part of another can be gone back to at once",
+        "crds/ragservices.yaml",
+        "rule: '!has(self.revision) || !(has(self.prompt) || has(self.index) || has(self.model))'",
+        "rule: '!has(self.revision) || !(has(self.prompt) || has(self.index))'",
+        CRD + "bad_object_is_refused_with_field_and_remedy[a-revision-gone-back-to-beside-a-model]",
+    ),
+    Mutant(
+        "prompt-reused",
+        "a prompt version that was released gets another content",
+        CHECKS,
+        "        if revision.prompt.version == prompt.version and revision.prompt.hash != prompt.hash:",
+        "        if False:",
+        LEVEL + "reused_prompt_version_is_refused_and_the_old_one_serves",
+    ),
+    Mutant(
+        "prompt-reused-from-the-past",
+        "only what serves keeps its name",
+        CHECKS,
+        """    for revision in plan.history:
+        if revision.prompt.version == prompt.version""",
+        """    for revision in plan.table.revisions:
+        if revision.prompt.version == prompt.version""",
+        REUSE + "old_prompt_that_stands_in_a_revision_alone",
+    ),
+    Mutant(
+        "index-reused",
+        "an index version that was released gets other documents",
+        CHECKS,
+        "        if known.version == index.version and known.hash != index.hash and known.identity == index.identity:",
+        "        if False:",
+        REUSE + "old_index_that_stands_in_a_revision_alone",
+    ),
+    Mutant(
+        "index-reused-after-an-upgrade",
+        "an index that another operator cuts or encodes otherwise is refused",
+        CHECKS,
+        " and known.hash != index.hash and known.identity == index.identity:",
+        " and known.hash != index.hash:",
+        JOBS + "index_that_the_operator_itself_would_analyse_otherwise_is_rebuilt_under_its_name",
     ),
     Mutant(
         "number-not-reused",
@@ -187,6 +241,86 @@ RELEASES = (
         "    if now is not None and confirmed(facts).status == TRUE:",
         "    if now is not None:",
         KEPT + "going_back_is_told_only_when_the_pods_have_confirmed_it",
+    ),
+    Mutant(
+        "failed-job-stays",
+        "an index Job that failed is never tried again",
+        RETENTION,
+        "return not as_built or age.of(end[1]) >= RETRY_AFTER",
+        "return not as_built",
+        JOBS + "failed_index_is_shown_with_its_own_reason_and_tried_again_later",
+    ),
+    Mutant(
+        "failed-job-goes-at-once",
+        "an index Job that failed is tried again without a pause",
+        RETENTION,
+        "return not as_built or age.of(end[1]) >= RETRY_AFTER",
+        "return True",
+        JOBS + "failed_index_is_shown_with_its_own_reason_and_tried_again_later",
+    ),
+    Mutant(
+        "unread-result-stays",
+        "an index Job whose result nobody could read is waited for",
+        RETENTION,
+        "return age.of(end[1]) >= UNREAD_AFTER",
+        "return False",
+        JOBS + "success_without_a_readable_result_runs_again",
+    ),
+    Mutant(
+        "lost-collection-stays-lost",
+        "a collection that was lost is not built again",
+        RETENTION,
+        "return age.missing and plan.serves_declared_index and age.of(end[1]) >= LOST_AFTER",
+        "return False",
+        JOBS + "lost_collection_is_built_again",
+    ),
+    Mutant(
+        "job-of-another-index-stays",
+        "the build of an index that nobody declares any more goes on",
+        RETENTION,
+        "    if not is_wanted:\n        return True",
+        "    if not is_wanted:\n        return False",
+        ROWS + "test_retention_sweep.py::test_an_abandoned_build_is_swept_when_its_pod_is_gone",
+    ),
+    Mutant(
+        "builds-while-suspended",
+        "an index Job goes on although the service is suspended",
+        RETENTION,
+        "return end is None and not as_built",
+        "return False",
+        ROWS + "test_reconcile.py::test_suspension_ends_an_unfinished_index_job",
+    ),
+    Mutant(
+        "move-told-by-every-status",
+        "each status of a served revision is a move",
+        STATUS + "moves.py",
+        """    if number is not None and number != before.get("revision"):""",
+        "    if number is not None:",
+        MOVED + "first_release_and_each_move_have_one_event_that_names_what_changed",
+    ),
+    Mutant(
+        "refusal-told-by-every-status",
+        "each status of a refused spec is a move",
+        STATUS + "moves.py",
+        """    if was is not None and (was["status"], was["reason"]) == (FALSE, now["reason"]):""",
+        "    if False:",
+        MOVED + "an_edit_that_releases_nothing_is_no_move",
+    ),
+    Mutant(
+        "revision-told-as-a-part",
+        "going back to a revision as a whole is told as a move of the one part that differs",
+        STATUS + "moves.py",
+        """        whole = len(changed) != 1 or asked.startswith("rollback to revision")""",
+        "        whole = len(changed) != 1",
+        MOVED + "kind_and_result_of_a_move[edit2-revision-confirmed]",
+    ),
+    Mutant(
+        "moves-unmeasured",
+        "no move is a sample of the metric",
+        OPERATOR + "controller.py",
+        "self.nodes, metrics.moved)",
+        "self.nodes)",
+        "tests/control_plane/program/test_watching.py::test_the_metrics_are_complete",
     ),
     Mutant(
         "moves-timed-from-the-last-edit",

@@ -74,6 +74,7 @@ def test_the_metrics_are_complete(served: tuple[Kube, Running]) -> None:
         "rag_operator_leader": set(),
         "rag_operator_ragservices": {"ready"},
         "rag_operator_build_info": {"version"},
+        "rag_operator_move_seconds": {"kind", "result", "le"},
         "rag_operator_lost_events": set(),
         "rag_operator_host_exits": set(),
     }
@@ -82,6 +83,7 @@ def test_the_metrics_are_complete(served: tuple[Kube, Running]) -> None:
     assert 1 == running.value("rag_operator_ragservices", ready="True")
     assert 1 <= running.value("rag_operator_writes_total", kind="Deployment", verb="apply", result="ok")
     assert 0 == running.value("rag_operator_api_errors_total", code="403")
+    assert 1 == running.value("rag_operator_move_seconds_count", kind="first", result="confirmed")
 
 
 def test_alerts_ask_for_what_is_measured(served: tuple[Kube, Running]) -> None:
