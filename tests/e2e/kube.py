@@ -126,11 +126,13 @@ class Answer:
     body: Json
 
 
-def http(url: str, *, body: Json | None = None, key: str | None = None, timeout: float = 10) -> Answer:
-    """One request; POST when there is a body. HTTP errors are answers, connection errors raise OSError."""
+def http(
+    url: str, *, body: Json | None = None, key: str | None = None, timeout: float = 10, method: str | None = None
+) -> Answer:
+    """One request; POST when there is a body and no method is given. HTTP errors are answers, connection errors raise OSError."""
     headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
     data = json.dumps(body).encode() if body is not None else None
-    request = urllib.request.Request(url, data=data, headers=headers)
+    request = urllib.request.Request(url, data=data, headers=headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=timeout) as response:
             return _answer(response.status, response.headers, response.read())

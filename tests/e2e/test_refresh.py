@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from rag_operator.api.compute import IndexResources
 from rag_operator.resources import pod
-from rag_operator.settings import Settings
 
 from .kube import Json, Kube, http, wait_for
 from .objects import DOCUMENTS, QUESTION, rag_service
+from .states.parts import INDEXER
 
 pytestmark = pytest.mark.node
 
@@ -31,7 +31,7 @@ def write(kube: Kube, days: str) -> None:
     text = DOCUMENTS["leave.en.md"].replace(OLD, days)
     main = pod.container(
         "main",
-        Settings().indexer_image,
+        INDEXER,
         IndexResources(),
         command=["python3", "-c", WRITE],
         env=[{"name": "TEXT", "value": text}],

@@ -110,7 +110,35 @@ def settled(kube: Kube, wanted: Served, seconds: float = 20) -> Json:
     kube.wait_condition("faq", "Ready", "True", seconds)
     status: Json = (kube.get("ragservice", "faq") or {})["status"]
     assert wanted == Served(status["revision"], status["prompt"], status["index"])
+    check_history(kube, wanted, status)
     return status
+
+
+def check_history(kube: Kube, wanted: Served, status: Json) -> None:
+    """Of all that is kept, newest first, the one release serves, and nothing moves."""
+    release, entries = status["release"], {entry["number"]: entry for entry in status["history"]}
+    assert [wanted.revision] == [number for number, entry in entries.items() if entry.get("state") == "Serving"]
+    serving = entries[wanted.revision]
+    assert wanted[1:] == (serving["prompt"], serving["index"])
+    assert release["since"] == serving["since"]
+    kept = sorted((record["spec"]["number"] for record in kube.list("ragrevisions")), reverse=True)
+    assert kept == list(entries)
+    assert len(kept) == release["keptRevisions"]
+    assert not {"movingTo", "waitingFor"} & release.keys()
+
+
+def became(status: Json) -> dict[int, str]:
+    """Number -> state of what is kept."""
+    return {entry["number"]: entry["state"] for entry in status["history"]}
+
+
+def event(kube: Kube, reason: str, words: str) -> None:
+    """People are told, once it is so."""
+
+    def told() -> bool:
+        return any(one["reason"] == reason and words in one["message"] for one in kube.list("events"))
+
+    wait_for(f"event {reason}: {words}", told, 10)
 
 
 @pytest.mark.parametrize(
@@ -123,14 +151,54 @@ def settled(kube: Kube, wanted: Served, seconds: float = 20) -> Json:
     ids=["prompt", "index", "revision"],
 )
 def test_the_overlay_goes_back_and_its_removal_forward(faq: Kube, rollback: Json, wanted: Served) -> None:
-    before, builds = started(faq), index_jobs(faq)
+    before, builds, ((part, name),) = started(faq), index_jobs(faq), rollback.items()
     edit(faq, {"rollback": rollback})
     moved(faq, wanted)
-    assert "rollback" in settled(faq, wanted)["release"]["asked"]
+    back = settled(faq, wanted)
+    assert (f"rollback to {part} {name}", V2.revision) == (back["release"]["asked"], back["release"]["previous"])
+    assert "RolledBack" == became(back)[V2.revision]
+    event(faq, "RolledBack", f"{instead(wanted, V2)} It was asked for by spec.rollback: {part} {name}.")
     edit(faq, {"rollback": None})
     moved(faq, V2)
-    settled(faq, V2)
+    forward = settled(faq, V2)
+    assert ("spec", wanted.revision) == (forward["release"]["asked"], forward["release"]["previous"])
+    assert ("RolledBack" if wanted.revision > V2.revision else "Superseded") == became(forward)[wanted.revision]
+    event(faq, "Settled", instead(V2, wanted))
     assert (before, builds) == (started(faq), index_jobs(faq))
+
+
+def instead(now: Served, before: Served) -> str:
+    """What an event says of a move."""
+    parts = zip(("prompt", "index"), now[1:], before[1:], strict=True)
+    told = "".join(f"; {part} {new} instead of {old}" for part, new, old in parts if new != old)
+    return f"Revision {now.revision} is served by every API pod, instead of revision {before.revision}{told}."
+
+
+def sources(pod: Json, key: str) -> int:
+    """From how many pieces a pod answers."""
+    body = {"question": QUESTION, "include_trace": True}
+    return len(http(f"http://{pod['status']['podIP']}:8000/query", body=body, key=key).body["trace"]["sources"])
+
+
+def test_retrieval_goes_forward_and_back_without_a_new_pod(faq: Kube) -> None:
+    before, key, these = started(faq), faq.secret("faq-client-key", "api-key"), pods(faq)
+    (usual,) = {sources(pod, key) for pod in these}
+    assert usual > 1
+
+    def answered_from(wanted: int) -> None:
+        wait_for(f"{wanted} sources", lambda: {wanted} == {sources(pod, key) for pod in these}, SOON, 0.05)
+        faq.wait_condition("faq", "Ready", "True", 20)
+
+    for change, wanted in (
+        ({"retrieval": {"topK": 1}}, 1),
+        ({"rollback": {"revision": V2.revision}}, usual),
+        ({"rollback": None}, 1),
+        ({"retrieval": None}, usual),
+    ):
+        edit(faq, change)
+        answered_from(wanted)
+    settled(faq, V2)
+    assert before == started(faq)
 
 
 def test_a_revert_in_git_goes_back_to_the_same_release(faq: Kube) -> None:
@@ -186,6 +254,8 @@ def test_a_pod_that_cannot_be_reached_makes_ready_unknown_and_is_moved_when_it_c
         edit(faq, {"rollback": {"prompt": "answer-v1"}})
         _, _, message = faq.wait_condition("faq", "Ready", "Unknown", SOON, reason="ApiUnreachable")
         assert stuck["metadata"]["name"] in message
+        status = (faq.get("ragservice", "faq") or {})["status"]
+        assert (V2.revision, FORMER_PROMPT.revision) == (status["revision"], status["release"]["movingTo"])
         moved(faq, FORMER_PROMPT, SOON, others)
     moved(faq, FORMER_PROMPT)
     settled(faq, FORMER_PROMPT)

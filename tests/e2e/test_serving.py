@@ -1,6 +1,7 @@
 """One RagService from creation to deletion, on real containers."""
 
 import json
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,15 @@ from .kube import Json, Kube, http, wait_for
 from .objects import QUESTION, QUESTION_VI, REFUSAL, UNANSWERABLE, documents, rag_service
 
 pytestmark = pytest.mark.node
+
+
+RELEASE: Json = {
+    "revision": 1,
+    "prompt_version": "answer-v1",
+    "index_version": "docs-v1",
+    "model_version": "extractive",
+}
+"""What the first release is called wherever it is told."""
 
 
 def ask(kube: Kube, question: str, name: str = "faq") -> Json:
@@ -63,7 +73,7 @@ def test_a_question_is_answered_with_a_citation_and_its_versions(faq: Kube, ques
     assert "14" in answer["answer"]
     assert "[S1]" in answer["answer"]
     assert document in [citation["document_id"] for citation in answer["citations"]]
-    assert (1, "answer-v1", "docs-v1") == (answer["revision"], answer["prompt_version"], answer["index_version"])
+    assert RELEASE == {name: answer[name] for name in RELEASE}
 
 
 def test_what_the_documents_do_not_hold_is_refused(faq: Kube) -> None:
@@ -78,6 +88,8 @@ def test_a_stream_ends_with_done(faq: Kube) -> None:
     assert "meta" == events[0]
     assert "done" == events[-1]
     assert {"token", "citation"} <= set(events)
+    (meta, *_) = (json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: "))
+    assert RELEASE == {name: meta[name] for name in RELEASE}
 
 
 def test_an_answer_has_a_trace_that_names_its_release(faq: Kube, traces: Collector) -> None:
@@ -91,6 +103,7 @@ def test_an_answer_has_a_trace_that_names_its_release(faq: Kube, traces: Collect
     assert whose == (faq.namespace, "faq", answer["revision"])
     assert root.attributes["rag.prompt.version"] == answer["prompt_version"]
     assert root.attributes["rag.index.version"] == answer["index_version"]
+    assert root.attributes["rag.model.version"] == answer["model_version"]
     assert not [body for body in traces.bodies if b"annual leave" in body]
 
 
@@ -101,9 +114,21 @@ def test_without_a_key_nothing_is_told(faq: Kube) -> None:
 
 def test_the_pods_are_real_and_log(faq: Kube) -> None:
     (name, _), *_ = api_pods(faq).values()
+    answer = ask(faq, QUESTION)
     lines = [json.loads(line) for line in faq.run("logs", name).splitlines() if line.startswith("{")]
-    assert any("answer_id" in line or "trace_id" in line for line in lines)
+    (mine,) = (line for line in lines if line.get("answer_id") == answer["answer_id"])
+    assert RELEASE == {fact: mine[fact] for fact in RELEASE}
     assert not [line for line in lines if QUESTION in json.dumps(line)]
+
+
+def test_answers_are_counted_by_their_release(faq: Kube) -> None:
+    (pod,) = faq.list("pods", "ragserving.dev/service=faq,app.kubernetes.io/component=api")
+    ask(faq, QUESTION)
+    with urllib.request.urlopen(f"http://{pod['status']['podIP']}:8000/metrics", timeout=10) as told:
+        lines = told.read().decode().splitlines()
+    labels = 'index="docs-v1",model="extractive",prompt="answer-v1",revision="1"'
+    assert f"rag_revision_weight{{{labels}}} 100.0" in lines
+    assert [line for line in lines if line.startswith('rag_answers_total{finish_reason="stop",' + labels)]
 
 
 def test_every_child_comes_back(faq: Kube) -> None:
