@@ -1,6 +1,7 @@
 """Good JSON with status 200 that is not what was asked for, as a proxy or another server gives it: it ends nothing."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -69,12 +70,13 @@ async def test_an_event_that_is_none_breaks_the_watch_and_no_more(event: Any) ->
 async def test_an_object_that_is_none_is_no_answer(answer: Any) -> None:
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "team", "name": "a"}}
     async with running() as (double, login), Client(login) as client:
-        for ask in (
+        asked: list[Callable[[], Awaitable[Any]]] = [
             lambda: client.find(CONFIG_MAP, "team", "a"),
             lambda: client.apply(body),
             lambda: client.replace(body),
             lambda: client.merge_patch(CONFIG_MAP, "team", "a", {}),
-        ):
+        ]
+        for ask in asked:
             double.answers.append(web.json_response(answer))
             with pytest.raises(Unreachable):
                 await ask()
