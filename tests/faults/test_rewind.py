@@ -13,7 +13,7 @@ from tests.cluster.fixtures import PrivateControlPlane
 from tests.control_plane.reconcile.harness import Json, Kube, config_map, operator, rag_service, until
 from tests.control_plane.reconcile.planes import ROOT
 from tests.control_plane.reconcile.test_level_triggered import essence
-from tests.unit.runtime.test_informer import rewind, stage
+from tests.unit.runtime.informer_stage import rewind, stage
 
 pytestmark = pytest.mark.control_plane
 SPACE = "rewound"

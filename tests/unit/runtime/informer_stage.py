@@ -64,3 +64,13 @@ async def stage(*names: str, silence: float = 30.0, page_size: int = 500) -> Asy
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+async def rewind(it: Stage) -> None:
+    """Put the store back to an earlier time: other contents, lower versions, no history."""
+    it.server.put("a", "late")
+    await it.becomes(a="late", b="old")
+    it.server.version = 50
+    it.server.objects.clear()
+    it.server.history.clear()
+    it.server.put("a", "restored", silently=True)

@@ -10,7 +10,7 @@ from rag_operator.runtime.client import SILENCE_SECONDS, Client
 from rag_operator.runtime.informer import Informer
 from rag_operator.runtime.kinds import CONFIG_MAP
 
-from .informer_stage import Stage, stage
+from .informer_stage import rewind, stage
 from .server_double import ServerDouble, running, write
 from .waiting import eventually
 
@@ -170,16 +170,6 @@ async def test_a_rewound_server_is_noticed_after_a_break() -> None:
         await rewind(it)
         it.server.cut()
         await it.becomes(a="restored")
-
-
-async def rewind(it: Stage) -> None:
-    """Put the store back to an earlier time: other contents, lower versions, no history."""
-    it.server.put("a", "late")
-    await it.becomes(a="late", b="old")
-    it.server.version = 50
-    it.server.objects.clear()
-    it.server.history.clear()
-    it.server.put("a", "restored", silently=True)
 
 
 async def test_resync_finds_what_no_event_told() -> None:
