@@ -21,6 +21,7 @@ CRD = "tests/control_plane/crd/test_refusals.py::test_"
 CHECKS = OPERATOR + "checks.py"
 JOBS = ROWS + "test_release_rows.py::test_"
 RETENTION = OPERATOR + "resources/retention.py"
+SWEPT = ROWS + "test_retention_sweep.py::test_"
 UPGRADE = "tests/faults/test_upgrade.py::test_two_builds_of_the_operator_restart_and_release_nothing_of_each_other"
 
 RELEASES = (
@@ -243,6 +244,22 @@ RELEASES = (
         KEPT + "going_back_is_told_only_when_the_pods_have_confirmed_it",
     ),
     Mutant(
+        "records-pile-up",
+        "while the documents are gone no RagRevision ever goes",
+        RETENTION,
+        "(plan.index is not None or _remembered(body, plan, last_sweep))",
+        "plan.index is not None",
+        SWEPT + "records_go_also_while_nobody_knows_which_index_is_declared",
+    ),
+    Mutant(
+        "record-before-sweep",
+        "the only record that tells of a collection goes, and the collection stays for ever",
+        RETENTION,
+        "(plan.index is not None or _remembered(body, plan, last_sweep))",
+        "True",
+        SWEPT + "the_only_word_of_a_collection_stays_while_nobody_knows_which_index_is_declared",
+    ),
+    Mutant(
         "failed-job-stays",
         "an index Job that failed is never tried again",
         RETENTION,
@@ -280,7 +297,7 @@ RELEASES = (
         RETENTION,
         "    if not is_wanted:\n        return True",
         "    if not is_wanted:\n        return False",
-        ROWS + "test_retention_sweep.py::test_an_abandoned_build_is_swept_when_its_pod_is_gone",
+        SWEPT + "an_abandoned_build_is_swept_when_its_pod_is_gone",
     ),
     Mutant(
         "builds-while-suspended",

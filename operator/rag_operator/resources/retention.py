@@ -9,7 +9,7 @@ from ..observed import ChildKey, Observed, component_of, finished, key_of
 from ..releases import Plan
 from ..releases.drain import FOR_EVER, former_models
 from ..releases.model_fetch import FetchTarget, fetch_targets, on_lost_volume
-from ..releases.sweep import newest_sweep
+from ..releases.sweep import asked, newest_sweep
 from . import index_sweep
 
 Json = dict[str, Any]
@@ -60,7 +60,7 @@ def unwanted(observed: Observed, plan: Plan, built: Sequence[Json], age: Age) ->
             # The last one stays as the record until another one follows; who was killed between the two left both.
             goes = key not in wanted and (swept or body is not last_sweep)
         elif key.kind == "RagRevision":
-            goes = key not in kept and plan.index is not None  # until then no sweep can be made that remembers it
+            goes = key not in kept and (plan.index is not None or _remembered(body, plan, last_sweep))
         elif key.kind == "Job":
             goes = _job_goes(body, plan, age, is_wanted=key == job, as_built=key in wanted, suspended=suspended)
         else:
@@ -68,6 +68,14 @@ def unwanted(observed: Observed, plan: Plan, built: Sequence[Json], age: Age) ->
         if goes:
             gone.append(body)
     return gone
+
+
+def _remembered(record: Json, plan: Plan, last_sweep: Json | None) -> bool:
+    """Whether something else tells of the record's collection: while nobody knows which index is declared, no sweep can be made
+    that does."""
+    collection = record["spec"]["index"]["collection"]
+    kept = {revision.index.collection for revision in plan.retained}
+    return collection in kept or (last_sweep is not None and collection in asked(last_sweep).keep)
 
 
 def _model_of(body: Json) -> str:

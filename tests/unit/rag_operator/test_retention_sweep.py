@@ -203,6 +203,54 @@ async def test_an_abandoned_build_is_swept_when_its_pod_is_gone() -> None:
     assert sweep(world)["spec"]["suspend"] is False
 
 
+def recorded(world: World) -> list[int]:
+    """Numbers of the RagRevisions."""
+    return sorted(body["spec"]["number"] for key, body in world.objects.items() if key.kind == "RagRevision")
+
+
+async def without_documents(history: int, *, swept: bool) -> World:
+    """Back on docs-1 from docs-2, whose documents are gone; then three other prompts. `swept`: a sweep remembers both indexes."""
+    world = await ready(release={"history": history})
+    await release(world, "docs-2")
+    if swept:
+        await world.run()
+        ends(world)
+    world.edit(rollback={"index": "docs-1"})
+    del world.config_maps["documents"]
+    for number in range(2, 5):
+        world.later(10)
+        world.edit(prompt={"version": f"answer-v{number}", "system": f"Words {number}."})
+        for _ in range(3):
+            await world.run()
+            world.pods_report()
+        if not swept:
+            for key in [key for key, body in world.objects.items() if component_of(body) == names.COMPONENT_SWEEP]:
+                del world.objects[key]
+    assert world.reason() == ("True", "AllChecksPassed")
+    return world
+
+
+async def test_records_go_also_while_nobody_knows_which_index_is_declared() -> None:
+    """What the last sweep kept, and what another record names, is not forgotten with them."""
+    world = await without_documents(2, swept=True)
+    assert len(recorded(world)) == 2, recorded(world)
+    assert asks(world) == ("docs-2", ["docs-1", "docs-2"])
+    world.config_maps["documents"] = {"data": {"a.md": "# A\n\nText."}}
+    world.edit(rollback=None, index={"version": "docs-3"})
+    await world.run()
+    await world.run()
+    world.job_ends()
+    for _ in range(4):
+        await world.run()
+        world.pods_report()
+    assert "docs-2" not in asks(world)[1]
+
+
+async def test_the_only_word_of_a_collection_stays_while_nobody_knows_which_index_is_declared() -> None:
+    world = await without_documents(2, swept=False)
+    assert 2 in recorded(world)
+
+
 async def test_an_index_that_a_running_sweep_would_drop_waits_for_its_end() -> None:
     world = await ready(release={"history": 1})
     await release(world, "docs-2")
