@@ -183,7 +183,7 @@ async def _apply_all(
     named = (_apply(child, observed, cluster) for child in built if not _names_others(child))
     for answer in await _all([*keys, *named]):
         _sort(answer, written, refusals)
-    naming = [*filter(_names_others, built), *resources.claims(svc, observed)]
+    naming = [*filter(_names_others, built), *resources.claims(svc, observed, plan)]
     wanted = [desired for desired in naming if not _waits_for_record(desired, refusals)]
     for answer in await _all(_apply(desired, observed, cluster) for desired in wanted):
         _sort(answer, written, refusals)

@@ -84,7 +84,8 @@ class ImageWeights(Part):
 class ModelSource(Part):
     """Where the weights come from. At most one of its fields; none means `hub: {}`.
 
-    A name and a revision keep their content: model.name and model.revision name the weights, the source says where to get them.
+    What is downloaded is named by model.name and model.revision, wherever it comes from. What is mounted is named by its volume or
+    image: another one is another model.
     """
 
     model_config = ruled(

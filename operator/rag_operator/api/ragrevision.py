@@ -67,6 +67,27 @@ class RevisionIndex(Part):
     )
 
 
+class RevisionWeights(Part):
+    """Where the weights of a model come from."""
+
+    source: Literal["Hub", "S3", "Volume", "Image"] = Field(description="What they are downloaded or mounted from.")
+    reference: Annotated[str, Field(min_length=1, max_length=1024)] | None = Field(
+        default=None, description="Address of the bucket, name of the claim, or the image; none for a hub."
+    )
+    path: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
+        default=None, description="Their folder in the volume or image; none for all of it."
+    )
+    endpoint: Annotated[str, Field(min_length=1, max_length=2048)] | None = Field(
+        default=None, description="Address of the hub or store; none for the usual one."
+    )
+    region: Annotated[str, Field(min_length=1, max_length=63)] | None = Field(
+        default=None, description="Region of the bucket; none for the usual one."
+    )
+    secret: Annotated[str, Field(min_length=1, max_length=512)] | None = Field(
+        default=None, description="Secret with the credentials, for a hub with the key in it; none without."
+    )
+
+
 class RevisionEngine(Part):
     """How a model server of the operator's runs the model."""
 
@@ -82,6 +103,9 @@ class RevisionEngine(Part):
         default=90, description="Share of each GPU's memory that the engine takes, in per cent."
     )
     trust_remote_code: bool = Field(default=False, description="Whether code of the model's repository is run.")
+    weights: RevisionWeights | None = Field(
+        default=None, description="Where its weights come from; none where the RagService says it."
+    )
 
 
 class RevisionModel(Part):

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from .base import Part, optional_in_schema
+from .cache_status import ModelCacheStatus
 from .index_status import CollectionsStatus, IndexRefreshStatus
 from .release_status import HistoryEntry, ReleaseStatus
 
@@ -102,6 +103,9 @@ class RagServiceStatus(Part):
     model: Short | None = Field(default=None, description="Name of the model that answers.")
     model_fetch: ModelFetchStatus | None = Field(
         default=None, description="While the weights of the declared model are downloaded: how far that is."
+    )
+    model_cache: ModelCacheStatus | None = Field(
+        default=None, description="Which weights the model cache keeps, so that going back downloads nothing."
     )
     prompt_hash: Short | None = Field(default=None, description="Content hash of the prompt that is served.")
     collection: Short | None = Field(default=None, description="Qdrant collection that is served.")

@@ -67,8 +67,10 @@ def index_hash(spec: RagServiceSpec, identity: IndexIdentity, documents_hash: st
 
 def revision_hash(revision: Revision, image: str | None = None) -> str:
     """Equal for equal content, whatever its number, weight or counts. `image` is the API image that the user names, if any:
-    the operator's default is no part of what the user declared."""
-    body = revision.model_dump(mode="json", by_alias=True, exclude={"number", "weight"})
+    the operator's default is no part of what the user declared. Where weights come from is in the hash of the model, as far as it
+    is part of what the model is."""
+    apart: dict[str, Any] = {"number": True, "weight": True, "model": {"engine": {"weights"}}}
+    body = revision.model_dump(mode="json", by_alias=True, exclude=apart)
     index = {key: value for key, value in body["index"].items() if key not in {"documents", "chunks"}}
     named = {} if image is None else {"image": image}
     return digest({**body, "index": index, **named})

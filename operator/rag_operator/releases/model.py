@@ -1,15 +1,19 @@
 """What the spec says of the model: the part that makes a release, and the policy that changes at once. Pure."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from rag_contract.release_table import Endpoint, Engine, Fallback, ModelRelease, Policy, Prices, ReleaseTable, Revision
 
 from .. import names
 from ..api import ExternalModel, Model, ModelRuntime, RagService, RagServiceSpec, Vllm
+from ..api.model_source import CacheType
 from ..api.reasons import Reason
 from ..errors import NotReady
 from ..observed import Observed
 from .identity import digest
+from .records import Records
+from .weights import identity_of, mounts, recorded, source_of
 
 EXTRACTIVE = "extractive"
 
@@ -32,15 +36,19 @@ def wanted_model(service: RagService) -> ModelRelease:
 
 def _hosted(service: RagService, spec: Model) -> ModelRelease:
     """A model server of ours. The hash covers what the model is; where it runs and how many pods there are does not."""
+    return _named(service, spec, _engine(spec.vllm or Vllm()))
+
+
+def _named(service: RagService, spec: Model, engine: Engine) -> ModelRelease:
     assert spec.name is not None  # noqa: S101 - the schema demands it
-    engine = _engine(spec.vllm or Vllm())
     tokens = spec.vllm.max_model_tokens if spec.vllm is not None else None
     what = {
         "runtime": "VLLM",
         "name": spec.name,
         "revision": spec.revision,
-        "engine": engine.model_dump(mode="json", exclude_defaults=True),
+        "engine": engine.model_dump(mode="json", exclude_defaults=True, exclude={"weights"}),
         "tokens": tokens,
+        "weights": identity_of(engine.weights),
     }
     made = digest({key: value for key, value in what.items() if value is not None})
     url = names.model_url(service.metadata.namespace, service.metadata.name, made)
@@ -63,7 +71,41 @@ def _engine(spec: Vllm) -> Engine:
         gpus=spec.gpu.count,
         gpu_memory_percent=spec.gpu_memory_percent,
         trust_remote_code=spec.trust_remote_code,
+        weights=recorded(spec.source),
     )
+
+
+def declared_model(observed: Observed, records: Records) -> ModelRelease:
+    """What turns sources into answers, as declared: as it was recorded, if it was.
+
+    Models of an earlier operator have records that do not say where their weights come from. What runs tells it then, so that
+    no server is exchanged for another one with the same weights.
+    """
+    service = observed.service
+    made = wanted_model(service)
+    engine = made.engine
+    if engine is None or engine.weights is None:
+        return made
+    if identity_of(engine.weights) is not None:
+        before = _named(service, service.spec.model, engine.model_copy(update={"weights": None}))
+        body = observed.child("Deployment", names.model(service.metadata.name, before.hash))
+        made = before if body is not None and mounts(body, engine.weights) else made
+    return next((r.revision.model for r in records.values() if r.revision.model.hash == made.hash), made)
+
+
+def hosting(service: RagService, model: ModelRelease) -> Vllm:
+    """How a model server of ours runs: as the spec says, or by defaults when it no longer does. Another model than the declared
+    one has the GPUs and the weights of its own record."""
+    spec, engine = service.spec.model.vllm or Vllm(), model.engine
+    declared = service.spec.model.runtime is ModelRuntime.VLLM and wanted_model(service).hash == model.hash
+    if declared or engine is None:
+        return spec
+    changed: dict[str, Any] = {"gpu": spec.gpu.model_copy(update={"count": engine.gpus})}
+    if engine.weights is not None:
+        changed["source"] = source_of(engine.weights)
+    if engine.weights is not None and engine.weights.source == "S3":  # only the Job can read a bucket
+        changed["cache"] = spec.cache.model_copy(update={"type": CacheType.VOLUME})
+    return spec.model_copy(update=changed)
 
 
 def _external(spec: Model) -> ModelRelease:
@@ -121,8 +163,11 @@ def has_stand_in(table: ReleaseTable) -> bool:
 
 def hosted_models(wanted: ModelRelease, revisions: Iterable[Revision]) -> tuple[ModelRelease, ...]:
     """The models that need a server of ours: the wanted one first, then those that these revisions name, each once."""
-    models = [wanted, *(revision.model for revision in revisions)]
-    return tuple({model.hash: model for model in models if model.runtime == "VLLM"}.values())
+    found: dict[str, ModelRelease] = {}
+    for model in (wanted, *(revision.model for revision in revisions)):
+        if model.runtime == "VLLM":
+            found.setdefault(model.hash, model)
+    return tuple(found.values())
 
 
 def serves(observed: Observed, model: ModelRelease) -> NotReady | None:

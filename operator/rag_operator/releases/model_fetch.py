@@ -5,7 +5,7 @@ fetch Job, claim, running Deployments --> are the weights there?
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,35 +15,37 @@ from rag_contract.model_fetch import FetchResult
 from rag_contract.release_table import ModelRelease
 
 from .. import names
-from ..api import RagService
+from ..api import RagService, Vllm
 from ..api.model_source import CacheType
 from ..observed import Json, Observed, finished
-from .model import hosted_models
+from .model import hosted_models, hosting
 from .plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
 class FetchTarget:
-    """Weights that a Job puts into the cache's volume. `key` is their content key, `job` the Job's name."""
+    """Weights that a Job puts into the cache's volume. `key` is their content key, `job` the Job's name, `hosting` how the model
+    that needs them runs."""
 
     key: str
     source: Source
     repository: str
     revision: str
     job: str
+    hosting: Vllm = field(compare=False, repr=False)
 
 
 def fetch_target(service: RagService, model: ModelRelease) -> FetchTarget | None:
     """What a Job downloads for this model; None for a model without a server of ours, and for weights that are mounted or that
     each pod downloads for itself."""
-    spec = service.spec.model.vllm
-    if model.runtime != "VLLM" or spec is None or spec.cache.type is not CacheType.VOLUME or not spec.source.downloads:
+    spec = hosting(service, model)
+    if model.runtime != "VLLM" or spec.cache.type is not CacheType.VOLUME or not spec.source.downloads:
         return None
     source: Source = "S3" if spec.source.s3 is not None else "Hub"
     revision = model.revision or DEFAULT_REVISION
     key = content_key(model.name, revision, source)
     job = names.model_fetch_job(service.metadata.name, key)
-    return FetchTarget(key, source, model.name, revision, job)
+    return FetchTarget(key, source, model.name, revision, job, spec)
 
 
 def fetch_targets(service: RagService, plan: Plan) -> tuple[FetchTarget, ...]:

@@ -22,7 +22,7 @@ from ..api.reasons import Reason
 from ..errors import NotReady
 from ..observed import Observed
 from .identity import prompt_hash
-from .model import serves, wanted_model, wanted_policy
+from .model import declared_model, serves, wanted_policy
 from .overlay import Overlay, resolve
 from .records import FULL, Records, kept, live_table, numbered, read_records, served_before
 from .references import named_config_map
@@ -148,7 +148,7 @@ def make_plan(observed: Observed, now: datetime | None = None) -> Plan:
     spec = observed.service.spec
     records, live = read_records(observed), live_table(observed)
     before = served_before(observed, records, live)
-    declared = wanted_model(observed.service)
+    declared = declared_model(observed, records)
     overlay = resolve(spec.rollback, records, declared)
     faults: dict[str, NotReady] = {}
     prompt = overlay.prompt or _attempt(faults, names.COMPONENT_PROMPT, lambda: _wanted_prompt(observed))
@@ -253,8 +253,8 @@ def _retained(records: Records, serving: Revision | None, overlay: Overlay, keep
     everything = {number: record.revision for number, record in records.items()}
     if serving is not None:
         everything[serving.number] = serving
-    confirmed = (number for number, record in records.items() if record.serves)
-    always = (*overlay.sources, *confirmed, *((serving.number,) if serving is not None else ()))
+    may_serve = (number for number, record in records.items() if record.serves or not record.left)
+    always = (*overlay.sources, *may_serve, *((serving.number,) if serving is not None else ()))
     return tuple(everything[number] for number in kept(everything, records, always, keep))
 
 

@@ -87,19 +87,25 @@ def _api(svc: RagService, observed: Observed, plan: Plan, settings: Settings, st
 def _api_keys(svc: RagService, observed: Observed, plan: Plan, settings: Settings, stamp: str) -> api.Keys:
     """The keys that the pods mount, as long as they are enough and nothing else exchanges the pods; else those that are needed."""
     live = observed.child("Deployment", names.api(svc.metadata.name))
-    needed, note = api.Keys(stamp, model_keys.references(svc, plan)), kept.note_of(live)
-    mounted = api.Keys(stamp, model_keys.mounted(note.template)) if note is not None else needed
-    subject = api.subject(svc, plan.api_image(settings.api_image), mounted)
+    subject = partial(api.subject, svc, plan.api_image(settings.api_image))
+    needed = api.Keys(stamp, model_keys.references(svc, plan))
+    note = None if kept.is_made_of(live, subject(needed)) else kept.note_of(live)
+    if note is None:
+        return needed
+    mounted = api.Keys(stamp, model_keys.mounted(note.template))
     enough = set(mounted.models) >= set(needed.models)
-    return mounted if enough and kept.is_made_of(live, subject) else needed
+    return mounted if enough and kept.is_made_of(live, subject(mounted)) else needed
 
 
 def outdated(svc: RagService, observed: Observed, plan: Plan, settings: Settings) -> tuple[str, ...]:
     """Components that run as another build of the operator rendered them, and would be rendered otherwise now."""
     stamp = key_stamp(svc, observed)
-    keys = _api_keys(svc, observed, plan, settings, stamp)
     answering = observed.child("Deployment", names.api(svc.metadata.name))
-    fresh = partial(api.deployment, svc, plan.image or settings.api_image, keys)
+
+    def fresh() -> Json:
+        keys = _api_keys(svc, observed, plan, settings, stamp)
+        return api.deployment(svc, plan.image or settings.api_image, keys)
+
     found = [names.COMPONENT_API] if kept.is_outdated(fresh, answering, settings) else []
     spec, live = svc.spec.vector_store.qdrant, observed.child("StatefulSet", names.qdrant(svc.metadata.name))
     if spec is not None:
@@ -134,9 +140,9 @@ def owned(svc: RagService, child: Json) -> Json:
     }
 
 
-def claims(svc: RagService, observed: Observed) -> list[Json]:
+def claims(svc: RagService, observed: Observed, plan: Plan) -> list[Json]:
     """Volume claims as they should be."""
-    return [*_store_claims(svc, observed), *(_kept_apart(svc, made) for made in model_cache.claim(svc, observed))]
+    return [*_store_claims(svc, observed), *(_kept_apart(svc, made) for made in model_cache.claim(svc, observed, plan))]
 
 
 def _store_claims(svc: RagService, observed: Observed) -> list[Json]:

@@ -2,8 +2,9 @@
 
     plan.model, models of served revisions --> one Deployment and Service for each, named by the model's hash
 
-The model that the spec declares is rendered from it. Another one that still serves stays as it runs: an edit of placement is
-for the new model, and must not roll the pods that answer.
+The model that the spec declares is rendered from it. Another one that runs stays as it runs, also where it is gone back to: an
+edit of placement is for the declared model, and must not roll the pods that answer. One that is gone back to and has no server
+any more is rendered with the engine, the GPUs and the weights of its record, where the spec places models today.
 """
 
 from functools import partial
@@ -16,7 +17,7 @@ from .. import names, quantities
 from ..api import RagService, Resources, Vllm
 from ..observed import Observed
 from ..releases import Plan
-from ..releases.model import hosted_models
+from ..releases.model import hosted_models, hosting, wanted_model
 from ..releases.model_fetch import weights_ready
 from ..releases.roll_out import left_to, marked, pods_of, roll_out
 from ..scheduling import Strategy
@@ -40,16 +41,20 @@ def build(svc: RagService, observed: Observed, plan: Plan, settings: Settings) -
     children: list[Json] = []
     wanted, rollout = _live(svc, observed, plan.model), None
     for model in hosted_models(plan.model, plan.table.revisions):
-        live = _live(svc, observed, model)
+        live, spec = _live(svc, observed, model), hosting(svc, model)
         children.append(service(svc, model))
         if model.hash != plan.model.hash and live is not None:
             children.append(_as_it_runs(svc, model, live, rollout, wanted))
             continue
         if live is None and not weights_ready(observed, model):
             continue  # a GPU that waits for a download serves nobody
-        made = kept.keep(deployment(svc, model, settings), live, subject(svc, model), settings)
-        rollout = roll_out(observed, placement(svc), made["spec"]["template"], live, pods_of(observed, model.hash))
-        children.append(marked(made, placement(svc), rollout))
+        made = deployment(svc, model, settings)
+        if live is not None and _is_gone_back_to(svc, plan):
+            made = _as_it_was_started(made, live)
+        else:
+            made = kept.keep(made, live, subject(svc, model), settings)
+        rollout = roll_out(observed, spec, made["spec"]["template"], live, pods_of(observed, model.hash))
+        children.append(marked(made, spec, rollout))
         if made["spec"]["replicas"] > 1:
             children.append(disruption_budget(svc, model))
     return children
@@ -57,11 +62,6 @@ def build(svc: RagService, observed: Observed, plan: Plan, settings: Settings) -
 
 def _live(svc: RagService, observed: Observed, model: ModelRelease) -> Json | None:
     return observed.child("Deployment", names.model(svc.metadata.name, model.hash))
-
-
-def placement(svc: RagService) -> Vllm:
-    """Where and how models of ours run; the defaults when the spec no longer says it and one still serves."""
-    return svc.spec.model.vllm or Vllm()
 
 
 def service(svc: RagService, model: ModelRelease) -> Json:
@@ -91,7 +91,7 @@ def disruption_budget(svc: RagService, model: ModelRelease) -> Json:
 
 def deployment(svc: RagService, model: ModelRelease, settings: Settings) -> Json:
     """The pods of one model; how they are exchanged comes on top (`releases.roll_out`)."""
-    spec, labels = placement(svc), names.model_selector(svc.metadata.name, model.hash)
+    spec, labels = hosting(svc, model), names.model_selector(svc.metadata.name, model.hash)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -113,7 +113,7 @@ def subject(svc: RagService, model: ModelRelease) -> Json:
     """What the pods' template is made of, the operator's own part left out."""
     volume = {"size", "storage_class_name", "access_mode"}
     apart: Json = {"replicas": True, "strategy": True, "prefetch": True, "cache": volume}
-    spec = placement(svc).model_dump(mode="json", exclude_defaults=True, exclude=apart)
+    spec = hosting(svc, model).model_dump(mode="json", exclude_defaults=True, exclude=apart)
     return {"model": model.hash, "vllm": spec}
 
 
@@ -127,9 +127,10 @@ def _as_it_runs(
     svc: RagService, model: ModelRelease, live: Json, rollout: Strategy | None, wanted: Json | None
 ) -> Json:
     """A former model, with what the roll-out of the wanted one leaves to it."""
-    replicas = live["spec"].get("replicas", 1) or placement(svc).replicas
+    spec = hosting(svc, model)
+    replicas = live["spec"].get("replicas", 1) or spec.replicas
     if rollout is not None:
-        replicas = left_to(replicas, rollout, placement(svc), wanted)
+        replicas = left_to(replicas, rollout, spec, wanted)
     body = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -140,13 +141,27 @@ def _as_it_runs(
     return kept.noted(body, note) if note else body
 
 
+def _is_gone_back_to(svc: RagService, plan: Plan) -> bool:
+    """Another model than the declared one serves, and is to serve. One that only loads follows the spec's placement."""
+    serves = any(revision.model.hash == plan.model.hash for revision in plan.table.revisions)
+    return serves and plan.overlay.model is not None and wanted_model(svc).hash != plan.model.hash
+
+
+def _as_it_was_started(made: Json, live: Json) -> Json:
+    """Its own template, whatever the spec says of the declared model."""
+    note = kept.note_of(live)
+    template = note.template if note is not None else live["spec"]["template"]
+    same = {**made, "spec": {**made["spec"], "template": template}}
+    return kept.noted(same, kept.annotation(live)) if note is not None else same
+
+
 def _metadata(svc: RagService, model: ModelRelease) -> Json:
     labels = {names.LABEL_COMPONENT: names.COMPONENT_MODEL, names.LABEL_MODEL: model.hash[:8]}
     return {"name": names.model(svc.metadata.name, model.hash), "labels": labels}
 
 
 def _pod(svc: RagService, model: ModelRelease, settings: Settings) -> Json:
-    spec = placement(svc)
+    spec = hosting(svc, model)
     more: Json = {
         "terminationGracePeriodSeconds": engine.times(spec).grace,
         **place(spec),

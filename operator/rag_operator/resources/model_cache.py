@@ -18,13 +18,14 @@ from .. import names, quantities
 from ..api import ModelRuntime, RagService, Vllm
 from ..api.model_source import CacheType
 from ..observed import Observed
+from ..releases import Plan
+from ..releases.model import hosted_models, hosting
 from ..releases.model_fetch import fetch_target
+from ..releases.weights import MOUNTED_PATH
 from . import pod
 
 Json = dict[str, Any]
 
-MOUNTED_PATH = "/var/lib/rag-model"
-"""Where weights on a volume or in an image of the user's are seen."""
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 """Weights are there: a library that asks the hub all the same would wait for it, or fail where it cannot be reached."""
 
@@ -41,8 +42,7 @@ class Weights:
 
 def weights(svc: RagService, model: ModelRelease) -> Weights:
     """Of one model."""
-    spec = svc.spec.model.vllm or Vllm()
-    target = fetch_target(svc, model)
+    spec, target = hosting(svc, model), fetch_target(svc, model)
     cache = _cache_volume(svc, spec)
     if target is not None:
         return _filled(cache, target.key)
@@ -97,14 +97,19 @@ def needed(svc: RagService) -> bool:
     return model.runtime is ModelRuntime.VLLM and model.vllm is not None and model.vllm.cache.type is CacheType.VOLUME
 
 
-def claim(svc: RagService, observed: Observed) -> list[Json]:
-    """The cache's claim: made when a model of ours is declared, and kept when another runtime is."""
+def claim(svc: RagService, observed: Observed, plan: Plan) -> list[Json]:
+    """The cache's claim: made when a model of ours is declared or gone back to, and kept when another runtime is declared."""
     name = names.model_cache(svc.metadata.name)
     live = observed.claims.get(name)
     spec = svc.spec.model.vllm
-    if spec is None or not (needed(svc) or live is not None):
+    if live is not None and spec is None:
+        return []  # kept as it is: nobody says any more how it should be
+    hosted = hosted_models(plan.model, plan.table.revisions)
+    mounted = any(hosting(svc, model).cache.type is CacheType.VOLUME for model in hosted)
+    if live is None and not (needed(svc) or mounted):
         return []
-    cache, size = spec.cache, spec.cache.size
+    cache = (spec or Vllm()).cache
+    size = cache.size
     if live is not None:
         stored = live["spec"]["resources"]["requests"]["storage"]
         size = size if quantities.less(stored, size) else stored  # a volume cannot shrink

@@ -43,7 +43,7 @@ def job(svc: RagService, target: FetchTarget, settings: Settings, keep: Iterable
 
     It changes with every release, and need not be new to download the same.
     """
-    spec = svc.spec.model.vllm or Vllm()
+    spec = target.hosting
     environ = environment(svc, spec, target)
     resources = spec.prefetch.resources.model_dump(mode="json", exclude_none=True)
     made_from = {

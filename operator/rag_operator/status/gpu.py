@@ -11,6 +11,7 @@ from .. import names
 from ..api import Reason, Vllm
 from ..faults import Fault, controller_fault
 from ..observed import Json, Pod
+from ..releases.model import hosting
 from ..releases.roll_out import announced, pods_of, waiting
 from ..scheduling import Need, need_of
 from .facts import FALSE, TRUE, UNKNOWN, Facts, Verdict, fault_verdict, is_suspended
@@ -100,7 +101,7 @@ def roll_out_event(before: Json, after: Json) -> tuple[str, str, str] | None:
 
 def _asking(facts: Facts) -> Vllm | None:
     """Where a model server of ours is wanted that asks for GPUs: how."""
-    spec = facts.observed.service.spec.model.vllm or Vllm()
+    spec = hosting(facts.observed.service, facts.plan.model)
     wants = facts.plan.model.runtime == "VLLM" and (spec.gpu.count > 0 or spec.resource_claims)
     return spec if wants else None
 

@@ -1,4 +1,4 @@
-"""How the download of weights is going: for the condition of the model, and for `status.modelFetch`."""
+"""How the download of weights is going, for the condition of the model and `status.modelFetch`; what is kept: `status.modelCache`."""
 
 from rag_contract.model_fetch import FetchProgress
 
@@ -6,10 +6,13 @@ from .. import names
 from ..api import Reason
 from ..faults import Fault, claim_fault, controller_fault, short
 from ..observed import Json, finished
+from ..releases.model import hosted_models
 from ..releases.model_fetch import FetchTarget, fetch_pods, fetch_result, fetch_target, weights_ready
 from .facts import FALSE, Facts, Verdict, fault_verdict
 
 GIB, MIB = 1 << 30, 1 << 20
+LISTED = 64
+"""Entries that the schema of the status takes."""
 
 
 def model_fetched(facts: Facts) -> Verdict | None:
@@ -31,7 +34,11 @@ def model_fetched(facts: Facts) -> Verdict | None:
 
 
 def fetch_status(facts: Facts) -> Json:
-    """`status.modelFetch` while the weights of the wanted model are downloaded, and nothing else."""
+    """`status.modelFetch` while the weights of the wanted model are downloaded, and `status.modelCache` where weights are kept."""
+    return _download(facts) | _cache(facts)
+
+
+def _download(facts: Facts) -> Json:
     target = fetch_target(facts.observed.service, facts.plan.model)
     told = _progress(facts, target) if target is not None else None
     if told is None or not told.bytes_total:
@@ -46,6 +53,25 @@ def fetch_status(facts: Facts) -> Json:
             **left,
         }
     }
+
+
+def _cache(facts: Facts) -> Json:
+    """The bytes were told once, by the Job's pod, and are remembered as long as the claim is there."""
+    plan, name = facts.plan, names.model_cache(facts.name)
+    models = hosted_models(plan.model, (*plan.retained, *plan.table.revisions))
+    found = (fetch_target(facts.observed.service, model) for model in models)
+    targets = {target.key: target for target in found if target is not None}
+    if not targets:
+        return {}
+    stored = (facts.observed.status.get("modelCache") or {}).get("kept") or () if name in facts.observed.claims else ()
+    known = {one["key"]: one["bytes"] for one in stored if "bytes" in one}
+    kept = []
+    for target in sorted(targets.values(), key=lambda target: (target.repository, target.revision, target.key)):
+        result = fetch_result(facts.observed, target)
+        weighs = result.size if result is not None and result.outcome == "Succeeded" else known.get(target.key)
+        told = {"bytes": weighs} if weighs is not None else {}
+        kept.append({"model": target.repository, "revision": target.revision, "key": target.key, **told})
+    return {"modelCache": {"claim": name, "bytes": sum(one.get("bytes", 0) for one in kept), "kept": kept[:LISTED]}}
 
 
 def _progress(facts: Facts, target: FetchTarget) -> FetchProgress | None:

@@ -1,8 +1,10 @@
 """Conditions of what is served: has every API pod said that it serves what is asked for, and what does that wait for?"""
 
 from .. import names
-from ..api import Reason, Vllm
+from ..api import Reason
 from ..observed import PodAnswer
+from ..releases.model import hosting
+from ..releases.roll_out import exclusive_cache
 from .facts import FALSE, TRUE, UNKNOWN, Facts, Verdict, fault_verdict, is_suspended
 
 
@@ -38,12 +40,25 @@ def waits_for(facts: Facts) -> Verdict | None:
     plan = facts.plan
     if plan.desired is not None:
         return None
-    now = plan.serving
-    still = f" Revision {now.number} serves until then." if now else ""
+    still = _meanwhile(facts)
     fault = plan.faults.get(names.COMPONENT_MODEL)
     if plan.served_index is not None and fault is not None:
         return Verdict(FALSE, Reason(fault.reason), f"{fault.message} {_load_time(facts)}{still}")
     return Verdict(FALSE, Reason.WaitingForIndex, f"The declared release is served once its index is verified.{still}")
+
+
+def _meanwhile(facts: Facts) -> str:
+    """What serves until all is there, and whether its model had to make place for the one that is waited for."""
+    now, model = facts.plan.serving, facts.plan.model
+    if now is None:
+        return ""
+    body = facts.observed.child("Deployment", names.model(facts.name, now.model.hash))
+    stopped = now.model.hash != model.hash and body is not None and body["spec"].get("replicas") == 0
+    if not stopped:
+        return f" Revision {now.number} serves until then."
+    alone = exclusive_cache(hosting(facts.observed.service, model))
+    why = "spec.model.vllm.cache.accessMode lets one pod at a time mount the model cache" if alone else "no GPU is free"
+    return f" Revision {now.number} stays until then, but its model server is stopped: {why}."
 
 
 def _load_time(facts: Facts) -> str:
@@ -55,7 +70,7 @@ def _load_time(facts: Facts) -> str:
             found.append((body["spec"]["number"], seconds))
     if found:
         return f"It took {max(found)[1]} s to load when it last served."
-    spec = facts.observed.service.spec.model.vllm or Vllm()
+    spec = hosting(facts.observed.service, facts.plan.model)
     return f"It may take up to {spec.load_deadline_seconds} s (spec.model.vllm.loadDeadlineSeconds)."
 
 

@@ -53,7 +53,12 @@ def outcome(spec: Json) -> Any:
         serving = with_old_revisions(with_model(with_weights(built, now)))
         plan = make_plan(serving)
         assert plan.desired is not None
-        return [*now, *build_all(service, serving, plan, SETTINGS), *claims(service, built), *refreshed(built, now)]
+        return [
+            *now,
+            *build_all(service, serving, plan, SETTINGS),
+            *claims(service, built, make_plan(built)),
+            *refreshed(built, now),
+        ]
     except ValidationError:
         return "not in the contract"
 

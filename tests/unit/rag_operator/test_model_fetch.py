@@ -8,6 +8,7 @@ from rag_contract.model_fetch import FetchProgress, FetchResult
 from rag_operator import names
 from rag_operator.observed import ChildKey, component_of
 
+from .test_model_status import settle
 from .world import NAME, World, running_pod, service
 
 Json = dict[str, Any]
@@ -39,14 +40,19 @@ def fetch_pod(world: World) -> Json:
     return pod
 
 
-def ends(world: World, reason: str = "", message: str = "", /, **more: Any) -> None:
+def ends(world: World, reason: str = "", message: str = "", /, size: int = 0, **more: Any) -> None:
     """The Job is over, its pod has reported."""
     kind = "Failed" if reason else "Complete"
     time = world.now.strftime("%Y-%m-%dT%H:%M:%SZ")
     condition = {"type": kind, "status": "True", "lastTransitionTime": time, "message": "m", **more}
     world.objects[JOB]["status"] = {"conditions": [condition]}
     told = FetchResult(
-        outcome="Failed" if reason else "Succeeded", key=KEY, repository=MODEL, reason=reason, message=message
+        outcome="Failed" if reason else "Succeeded",
+        key=KEY,
+        repository=MODEL,
+        reason=reason,
+        message=message,
+        size=size,
     )
     pod = fetch_pod(world)
     pod["status"] = {
@@ -127,6 +133,29 @@ async def test_how_far_it_is_stands_in_the_status() -> None:
     ends(cluster)
     await cluster.run()
     assert "modelFetch" not in cluster.body["status"]
+
+
+async def test_what_is_kept_and_its_size_stand_in_the_status() -> None:
+    cluster = world()
+    await cluster.run()
+    assert cluster.body["status"]["modelCache"]["kept"] == [{"model": MODEL, "revision": REVISION, "key": KEY}]
+    cluster.controllers_finish()
+    cluster.job_ends()
+    ends(cluster, size=5 * GIB)
+    await settle(cluster)
+    first = {"model": MODEL, "revision": REVISION, "key": KEY, "bytes": 5 * GIB}
+    assert cluster.body["status"]["modelCache"] == {"claim": CLAIM, "bytes": 5 * GIB, "kept": [first]}
+
+    del cluster.objects[JOB]
+    del cluster.pods[f"{JOB.name}-x"]
+    cluster.edit(model={"name": "made-up/other"})
+    await cluster.run()
+    other = {"model": "made-up/other", "revision": REVISION, "key": content_key("made-up/other", REVISION)}
+    assert cluster.body["status"]["modelCache"] == {"claim": CLAIM, "bytes": 5 * GIB, "kept": [other, first]}
+
+    del cluster.claims[CLAIM]
+    await cluster.run()
+    assert cluster.body["status"]["modelCache"]["bytes"] == 0, "they went with the volume"
 
 
 async def test_the_fetchers_own_words_are_shown() -> None:

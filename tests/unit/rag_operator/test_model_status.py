@@ -487,6 +487,17 @@ async def test_model_that_had_served_before_stays_too_when_it_is_left_halfway() 
     assert new not in world.objects
 
 
+async def test_model_that_was_left_halfway_stays_however_few_records_are_kept() -> None:
+    world, new = await half_moved()
+    world.edit(model={"name": "Qwen/Qwen2.5-3B-Instruct"}, release={"history": 1})
+    await world.run()
+    world.controllers_finish()
+    await world.run()
+    await world.run()
+    assert world.table.revisions[0].number == 3
+    assert new in world.objects
+
+
 async def test_model_that_never_served_goes_at_once() -> None:
     world = await serving(declared())
     world.edit(model=BIGGER)

@@ -58,10 +58,27 @@ class IndexRelease(Contract):
     embedder: Endpoint | None = None
 
 
+class Weights(Contract):
+    """Where the weights of a model come from. `reference` is the bucket's address (S3), the claim's name (Volume) or the image's
+    (Image), and None for a hub, which knows a model by its name; `path` is their folder there.
+
+    `secret` is the Secret with the credentials of a store, or `<Secret>/<key in it>` with the token of a hub.
+    """
+
+    source: Literal["Hub", "S3", "Volume", "Image"]
+    reference: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    path: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    endpoint: Annotated[str, Field(min_length=1, max_length=2048)] | None = None
+    region: Annotated[str, Field(min_length=1, max_length=63)] | None = None
+    secret: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+
+
 class Engine(Contract):
     """How a model server of ours runs the model: for the operator, which starts it anew when its revision is served again.
 
-    `image` None is the operator's own; `arguments` are those that the user added; `gpus` is the tensor parallel size (0: none).
+    `image` None is the operator's own; `arguments` are those that the user added; `gpus` is the tensor parallel size (0: none);
+    `weights` None is where the spec says. The last is in the records only: the API pods need not know it, and those of an earlier
+    image would refuse it.
     """
 
     image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
@@ -70,6 +87,7 @@ class Engine(Contract):
     gpus: int = Field(default=1, ge=0, le=64)
     gpu_memory_percent: int = Field(default=90, ge=1, le=100)
     trust_remote_code: bool = False
+    weights: Weights | None = None
 
 
 class ModelRelease(Contract):
@@ -159,8 +177,10 @@ class ReleaseTable(Contract):
         return self
 
     def to_json(self) -> str:
-        """Canonical JSON without what is None: programs that know less fields read it too, and hash it alike."""
-        return self.model_dump_json(by_alias=True, exclude_none=True)
+        """Canonical JSON without what is None: programs that know less fields read it too, and hash it alike. Where weights come
+        from is the operator's alone."""
+        apart = {"revisions": {"__all__": {"model": {"engine": {"weights"}}}}}
+        return self.model_dump_json(by_alias=True, exclude_none=True, exclude=apart)
 
     def table_hash(self) -> str:
         """16 hex digits over the canonical JSON: the operator compares it with what a pod reports."""
