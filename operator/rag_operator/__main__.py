@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -108,6 +109,9 @@ def _run(_: argparse.Namespace) -> int:
 
     settings = Settings()
     logs.configure(settings.log_level, json=settings.log_format is LogFormat.JSON)
+    # What the libraries made stays for good, and would be looked through whenever a large LIST is decoded. Measured with 150
+    # services that are compared every 15 s: 6 s of CPU in 45 s instead of 8.
+    gc.freeze()
     try:
         return asyncio.run(serve(settings, login.load(settings.kubeconfig), lambda: datetime.now(UTC)))
     except (login.LoginError, OSError) as error:

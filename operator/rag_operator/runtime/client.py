@@ -138,8 +138,9 @@ class Client:
                 accept=METADATA_LIST if metadata_only else PLAIN,
             )
             page = a_page(decode(await self._transport.call(request)))
-            yield page
             token = page["metadata"].get("continue")
+            yield page
+            del page  # else it takes memory while the next one comes
             if not token:
                 return
             query["continue"] = token

@@ -289,6 +289,7 @@ class Informer:
                 # Items of a list carry neither; whoever gets them wants to know what they are.
                 obj = self._trim({"apiVersion": self.kind.api_version, "kind": self.kind.kind, **item})
                 found[key_of(obj)] = _pack(obj)
+            del page  # a dozen informers wait for their next one at the same time
         return found, version
 
     async def _rewound(self) -> bool:
