@@ -16,8 +16,9 @@ from typing import Any
 from rag_operator import names
 
 from tests.cluster.fixtures import Cluster
-from tests.control_plane.reconcile.harness import Json, Kube, NodeDouble, rag_service, until
+from tests.control_plane.reconcile.harness import ApiPodDouble, Json, Kube, NodeDouble, rag_service, until
 from tests.control_plane.reconcile.test_crash import end_state, served
+from tests.unit.rag_operator.world import report
 
 from .plans import Fault
 from .proxy import FaultProxy
@@ -37,6 +38,20 @@ KILLED_SECONDS = 60.0
 """Until a write at which the operator is killed must have come; long, for a machine that is busy with other tests."""
 
 
+class SlowPodDouble(ApiPodDouble):
+    """Double of an API pod that keeps the table it has while its service is among the `slow`."""
+
+    def __init__(self, kube: Kube, service: str, pod: str, address: str, slow: set[str]) -> None:
+        self._slow = slow
+        super().__init__(kube, service, pod, address)
+
+    def answer(self, path: str) -> bytes:
+        """The body for a path."""
+        if path != "/ready" and self._service in self._slow and self._loaded is not None:
+            return report(self._loaded[1]).to_json().encode()
+        return super().answer(path)
+
+
 class NodesDouble(NodeDouble):
     """Double of the nodes for all services of a namespace: every pod runs and is ready, every index Job ends well.
 
@@ -52,6 +67,8 @@ class NodesDouble(NodeDouble):
         """Services whose index Jobs do not start."""
         self.mute: set[str] = set()
         """Services whose API pods are ready and answer nobody."""
+        self.slow: set[str] = set()
+        """Services whose API pods load no other table, whatever they are told."""
 
     def _run(self) -> None:
         while not self._stop.wait(0.1):
@@ -78,7 +95,7 @@ class NodesDouble(NodeDouble):
 
     def _answer_for(self, pod: str, address: str) -> None:
         if self._service not in self.mute:
-            super()._answer_for(pod, address)
+            self._doubles[pod] = SlowPodDouble(self._kube, self._service, pod, address, self.slow)
 
 
 class Process:
