@@ -13,6 +13,7 @@ STAMP   := $(VENV)/.installed
 BENCH   := $(PYTHON) -m tests.cluster --cluster $(CLUSTER)
 IMAGES  ?=
 PYTEST  ?= $(BIN)/pytest
+UNIT    := $(PYTEST) tests/unit -n auto --dist loadfile
 PACKAGES := operator workloads/contract workloads/jobs workloads/api workloads/indexer workloads/model_fetch workloads/model_server
 
 ##@ Start here
@@ -23,7 +24,8 @@ demo: venv ## From nothing to a cited answer, a second release and back: cluster
 test: venv lint verify ## Everything that CI runs: lint, generated files, all tests (starts the bench when it is not running)
 	@$(BENCH) up
 	@$(BENCH) images
-	$(PYTEST)
+	$(UNIT)
+	$(PYTEST) --ignore=tests/unit
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "; printf "Usage: make <target>\n"} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
