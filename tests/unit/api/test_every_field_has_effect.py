@@ -145,12 +145,14 @@ def index_pod(target: IndexTarget) -> Json:
 
 
 def with_old_revisions(observed: Observed) -> Observed:
-    """Two releases went before, so that keeping fewer or more of them makes a difference."""
+    """Two releases went before, and were left, so that keeping fewer or more of them makes a difference. The index has another
+    build's name beside them."""
     body = next(body for body in current(observed) if body["kind"] == "RagRevision")
     old = [
         {
             **body,
             "metadata": {**body["metadata"], "name": f"faq-r{number}"},
+            "status": {"state": "Superseded", "weight": 0, "left": "2026-11-21T08:00:00Z"},
             "spec": {
                 **body["spec"],
                 "number": number,
@@ -167,7 +169,7 @@ def with_old_revisions(observed: Observed) -> Observed:
         }
         for number, other in ((1, {}), (2, {"version": "old-2"}))  # the first is an earlier build of the same version
     ]
-    return observed.with_children(old)
+    return with_result(observed.with_children(old))
 
 
 def current(observed: Observed) -> list[Json]:
