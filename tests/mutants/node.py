@@ -16,7 +16,7 @@ NODE = (
         STATUS + "follow_up.py",
         "return table if told != table and (behind or told) else None",
         "return None",
-        ROLLBACK + "the_overlay_goes_back_and_its_removal_forward[prompt]",
+        SERVING + "a_prompt_edit_goes_live_without_a_restart_and_back",
     ),
     Mutant(
         "no-touch-while-unready",
@@ -31,7 +31,7 @@ NODE = (
         "a revert in git makes a release with a new number",
         RELEASED + "records.py",
         "        if record.hash == wanted:",
-        "        if False:",
+        "        if record.hash == wanted and record.revision.number == max(records):",
         ROLLBACK + "a_revert_in_git_goes_back_to_the_same_release",
     ),
     Mutant(
