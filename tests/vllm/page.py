@@ -70,6 +70,8 @@ Everything else is the engine's: memory utilisation is 0.90 (`gpuMemoryPercent`)
 With `cache.type: Volume` a Job downloads the weights first, once for all replicas, into `weights/<key of repository and revision>`; it looks
 at the free space before the first byte and goes on where it was broken off. `status.modelFetch` has bytes, rate and time left. Only then
 pods ask for GPUs, with `HF_HUB_OFFLINE=1`. Weights on a claim or in an image are mounted; with `cache.type: Ephemeral` each pod downloads.
+`status.modelCache` lists the weights of all kept revisions with their bytes: going back to one downloads nothing. Others are removed by
+the next download.
 
 Whether the pods find their GPUs is the condition `GpuSchedulable`, read from the nodes in the order device, labels, taints, size, free,
 CPU and memory; the first that no node passes is named, with the node that comes nearest. Of neighbours it tells the namespace and the
