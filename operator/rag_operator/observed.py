@@ -145,7 +145,7 @@ class Observed:
     notices: tuple[Notice, ...] = ()
     """Kubernetes' warnings about pods, claims and children, the oldest first."""
     new_key: str = ""
-    """Names the vector store key when it was made anew in this process after pods may have started with another one."""
+    """Names the loss of the vector store key while it is about to be made anew: pods may hold the one that is gone."""
 
     nodes: ClusterNodes | None = None
     """All nodes and who takes what of them; None when nobody needs them, or the operator may not look."""

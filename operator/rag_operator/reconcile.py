@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import filterfalse
-from typing import NamedTuple, Protocol, TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 from rag_contract.model_fetch import FetchProgress
 from rag_contract.release_table import ReleaseTable
@@ -33,6 +33,8 @@ Clock = Callable[[], datetime]
 SecretMaker = Callable[[Callable[[], str]], Json]
 REFUSALS = frozenset({400, 403, 409, 422})
 """The server understood a write and says no. Everything else is the network's or the server's trouble: try again."""
+ROLLED = frozenset({"Secret", "StatefulSet", "Deployment"})
+"""While one of these is refused a lost key is not made anew."""
 TABLE = frozenset({names.COMPONENT_RELEASES, names.COMPONENT_REVISION})
 """While one of these is refused the release table is not stored as planned, and no pod is told to load it."""
 
@@ -52,11 +54,11 @@ class Cluster(Protocol):
     async def delete(self, live: Json) -> None:
         """Delete exactly this object, in the state in which it was seen."""
 
-    async def create_secret(self, service: Json, name: str, make: SecretMaker, *, known: bool) -> str:
-        """Create a Secret unless it was made before, as this process remembers or as children show (`known`).
+    async def create_secret(self, service: Json, name: str, make: SecretMaker, *, known: bool) -> None:
+        """Create a Secret unless it was made before, as this process remembers or as children show (`known`)."""
 
-        Its uid when it was made just now, else empty.
-        """
+    async def lost_secret(self, service: Json, name: str, make: SecretMaker) -> str:
+        """A name for the loss of a Secret that was said to be missing and is; empty when it is there, or nobody said so."""
 
     def forget_secret(self, service_uid: str, name: str) -> None:
         """A pod says that the Secret is missing: the next pass makes it again."""
@@ -166,20 +168,17 @@ async def _apply_released(
 async def _apply_all(
     observed: Observed, plan: Plan, cluster: Cluster, settings: Settings
 ) -> tuple[Observed, list[Json], list[Refusal]]:
-    """What others name, Secrets included, then what names it and the volume claims. All of a stage at the same time; one
-    that is refused does not keep the others back."""
+    """What others name, Secrets included, then what names it and the volume claims, then a key that was lost. All of a stage
+    at the same time; one that is refused does not keep the others back."""
     svc = observed.service
-    secrets = resources.secrets.wanted(svc)
+    lost = await _lost_key(observed, cluster)
     written: list[Json] = []
-    refusals: list[Refusal] = []
-    if observed.child("StatefulSet", names.qdrant(svc.metadata.name)):
-        # Pods may hold an earlier key: that it was made anew is built into their templates.
-        made = await _all(_make_secret(observed, name, cluster) for name in secrets)
-        refusals += [answer for answer in made if isinstance(answer, Refusal)]
-        observed = replace(observed, new_key=_uid_of(made, names.qdrant_key(svc.metadata.name)))
-        secrets = []
+    refusals = [lost] if isinstance(lost, Refusal) else []
+    if isinstance(lost, str):
+        observed = replace(observed, new_key=lost)
     built = resources.build_all(svc, observed, plan, settings)
-    keys = (_make_secret(observed, name, cluster) for name in secrets)
+    later = names.qdrant_key(svc.metadata.name) if lost else None
+    keys = (_make_secret(observed, name, cluster) for name in resources.secrets.wanted(svc) if name != later)
     named = (_apply(child, observed, cluster) for child in built if not _names_others(child))
     for answer in await _all([*keys, *named]):
         _sort(answer, written, refusals)
@@ -187,29 +186,37 @@ async def _apply_all(
     wanted = [desired for desired in naming if not _waits_for_record(desired, refusals)]
     for answer in await _all(_apply(desired, observed, cluster) for desired in wanted):
         _sort(answer, written, refusals)
+    if later is not None and not any(refusal.child.kind in ROLLED for refusal in refusals):
+        _sort(await _make_secret(observed, later, cluster), written, refusals)
     return observed.with_children(written), built, refusals
 
 
-class MadeSecret(NamedTuple):
-    """A generated Secret; `uid` is empty when it was there already."""
+async def _lost_key(observed: Observed, cluster: Cluster) -> str | Refusal:
+    """What to call the loss of the vector store's key; empty when it is there.
 
-    name: str
-    uid: str
-
-
-async def _make_secret(observed: Observed, name: str, cluster: Cluster) -> MadeSecret | Refusal:
-    svc, known = observed.service, resources.secrets.mounted(observed, name)
+    Pods may hold the key that is gone, so whoever holds it is rolled *before* another one is made: a process that ends in
+    between has then left nobody who would go on with the old one.
+    """
+    svc = observed.service
+    name = names.qdrant_key(svc.metadata.name)
+    if name not in resources.secrets.wanted(svc) or not observed.child("StatefulSet", names.qdrant(svc.metadata.name)):
+        return ""
     try:
-        return MadeSecret(name, await cluster.create_secret(observed.body, name, _secret_maker(svc, name), known=known))
+        return await cluster.lost_secret(observed.body, name, _secret_maker(svc, name))
     except ApiError as error:
         return _refusal({"kind": "Secret", "metadata": {"name": name}}, names.COMPONENT_KEYS, error)
 
 
-def _uid_of(made: Iterable[MadeSecret | Refusal], name: str) -> str:
-    return next((secret.uid for secret in made if isinstance(secret, MadeSecret) and secret.name == name), "")
+async def _make_secret(observed: Observed, name: str, cluster: Cluster) -> Refusal | None:
+    svc, known = observed.service, resources.secrets.mounted(observed, name)
+    try:
+        await cluster.create_secret(observed.body, name, _secret_maker(svc, name), known=known)
+    except ApiError as error:
+        return _refusal({"kind": "Secret", "metadata": {"name": name}}, names.COMPONENT_KEYS, error)
+    return None
 
 
-def _sort(answer: Json | MadeSecret | Refusal | None, written: list[Json], refusals: list[Refusal]) -> None:
+def _sort(answer: Json | Refusal | None, written: list[Json], refusals: list[Refusal]) -> None:
     if isinstance(answer, Refusal):
         refusals.append(answer)
     elif isinstance(answer, dict):
@@ -300,8 +307,7 @@ def _forget_missing_secrets(
 
 async def _report(cluster: Cluster, body: Json, desired: Json, now: datetime) -> None:
     if await cluster.write_status(body, desired):
-        for kind, reason, message in status.transitions(body.get("status") or {}, desired):
-            await cluster.event(body, kind, reason, message, now)
+        await _all(cluster.event(body, *told, now) for told in status.transitions(body.get("status") or {}, desired))
 
 
 def _soonest(*delays: float | None) -> float | None:

@@ -40,7 +40,9 @@ def signature(request: web.Request, resource: str, body: bytes) -> tuple[str, st
 
 
 def verb_of(request: web.Request) -> str:
-    """As the client calls it."""
+    """As the client calls it; "try" for a request that stores nothing."""
+    if "dryRun" in request.query:
+        return "try"
     if request.method == "PATCH":
         return "apply" if "apply-patch" in request.headers.get("Content-Type", "") else "patch"
     return {"POST": "create", "DELETE": "delete", "PUT": "update"}[request.method]

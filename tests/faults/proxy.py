@@ -112,7 +112,7 @@ class FaultProxy:
         counts: Counter[str] = Counter()
         for write in self.sent(service):
             verb, _, rest = write.what.partition(" ")
-            if write.status == 201 and not rest.startswith("events"):
+            if write.status == 201 and verb != "try" and not rest.startswith("events"):
                 counts[f"created {rest}"] += 1
             if write.status == 200 and rest.startswith("secrets"):
                 counts[f"rewrote {rest}"] += 1

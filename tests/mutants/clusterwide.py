@@ -8,6 +8,7 @@ CLUSTER = OPERATOR + "cluster/"
 ROWS = "tests/unit/rag_operator/"
 WARNINGS = ROWS + "test_warnings.py::test_"
 CHILDREN = ROWS + "test_children.py::test_"
+SECRETS = ROWS + "test_secret_maker.py::test_"
 RECONCILE = ROWS + "test_reconcile.py::test_"
 
 CLUSTERWIDE = (
@@ -58,5 +59,37 @@ CLUSTERWIDE = (
         '"conditions": [*(found.pop(name) for name in ALWAYS), *found.values()],',
         '"conditions": [found["Ready"], *before.values()],',
         RECONCILE + "bug_in_the_first_pass_of_all_leaves_no_condition_out",
+    ),
+    Mutant(
+        "key-made-before-the-roll",
+        "a key that was lost is made anew before those who hold the old one are rolled",
+        OPERATOR + "reconcile.py",
+        "later = names.qdrant_key(svc.metadata.name) if lost else None",
+        "later = None",
+        RECONCILE + "missing_secret_is_made_again_and_everybody_gets_the_new_key",
+    ),
+    Mutant(
+        "every-try-another-stamp",
+        "a loss that lasts rolls the pods again and again",
+        CLUSTER,
+        "if secret not in self._missing:",
+        "if True:",
+        SECRETS + "one_loss_has_one_name_until_it_is_made_up_for",
+    ),
+    Mutant(
+        "secret-there-rolled-all-the-same",
+        "that a pod misses some Secret rolls the vector store and the API although the key is there",
+        CLUSTER,
+        'self._is_there(secret)\n            return ""',
+        "return loss",
+        SECRETS + "what_is_there_was_not_lost",
+    ),
+    Mutant(
+        "key-made-while-one-is-not-rolled",
+        "the key is made although somebody who holds the old one could not be rolled",
+        OPERATOR + "reconcile.py",
+        "if later is not None and not any(refusal.child.kind in ROLLED for refusal in refusals):",
+        "if later is not None:",
+        RECONCILE + "a_key_is_not_made_before_all_who_hold_it_are_rolled",
     ),
 )

@@ -122,9 +122,13 @@ class KubernetesCluster:
 
     async def create_secret(
         self, service: Json, name: str, make: Callable[[Callable[[], str]], Json], *, known: bool
-    ) -> str:
+    ) -> None:
         """Create it once; that it exists already is as good. Never read. `known`: children name it, so it was made."""
-        return await self._secrets.create(service["metadata"]["uid"], name, make, known=known)
+        await self._secrets.create(service["metadata"]["uid"], name, make, known=known)
+
+    async def lost_secret(self, service: Json, name: str, make: Callable[[Callable[[], str]], Json]) -> str:
+        """A name for the loss of a Secret that was said to be missing and is; else empty."""
+        return await self._secrets.lost(service["metadata"]["uid"], name, make)
 
     def forget_secret(self, service_uid: str, name: str) -> None:
         """The next pass creates it again."""
@@ -136,9 +140,13 @@ class KubernetesCluster:
 
     async def write_status(self, body: Json, desired: Json) -> bool:
         """Apply the status when it differs from the stored one."""
+        if body["kind"] != SERVICE.kind:
+            return await self._statuses.write(body, desired)
         written = await self._statuses.write(body, desired)
-        if written and body["kind"] == SERVICE.kind:
+        if written:
             self._moves.ended(body, desired)
+        else:  # a status comes first, and the events of its own
+            await self._events.retell(body["metadata"]["uid"])
         return written
 
     async def event(self, body: Json, kind: str, reason: str, message: str, now: datetime) -> None:

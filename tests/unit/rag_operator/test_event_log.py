@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from rag_operator.cluster.event_log import EventLog
-from rag_operator.runtime.errors import ApiError
+from rag_operator.cluster.event_log import MAX_TRIES, EventLog
+from rag_operator.runtime.errors import ApiError, RuntimeFault, Unreachable
 from rag_operator.runtime.kinds import Kind
 
 from .world import START, service
@@ -19,13 +19,16 @@ class Writer:
         self.time = 0.0
         self.created: list[Json] = []
         self.patched: list[tuple[str, Json]] = []
-        self.error: ApiError | None = None
+        self.error: RuntimeFault | None = None
+        self.carried_out = False
         self.log = EventLog(self, lambda: self.time)
 
     async def create(self, obj: Json) -> Json:
+        if self.error is None or self.carried_out:
+            self.created.append(obj)
+            self.carried_out = False
         if self.error is not None:
             raise self.error
-        self.created.append(obj)
         return obj
 
     async def merge_patch(self, kind: Kind, namespace: str | None, name: str, patch: Json) -> Json:
@@ -57,13 +60,57 @@ async def test_other_words_another_object_and_another_hour_are_new() -> None:
     assert 4 == len(writer.created)
 
 
-async def test_a_refused_event_is_no_failure_but_a_broken_server_is() -> None:
+async def test_a_refused_event_is_no_failure_and_is_let_go() -> None:
     writer = Writer()
     writer.error = ApiError(403, "Forbidden", "the namespace ends")
     await writer.tell()
-    writer.error = ApiError(500, "InternalError", "no")
-    with pytest.raises(ApiError):
-        await writer.tell()
     writer.error = None
+    await writer.log.retell("u")
+    assert [] == writer.created
+
+
+BROKEN = [ApiError(500, "InternalError", "no"), ApiError(429, "TooManyRequests"), Unreachable("no answer")]
+
+
+@pytest.mark.parametrize("error", BROKEN, ids=str)
+async def test_what_a_broken_server_did_not_take_is_told_later(error: RuntimeFault) -> None:
+    writer = Writer()
+    writer.error = error
+    for message in ("a", "b"):
+        with pytest.raises(type(error)):
+            await writer.tell(message)
+    writer.error = None
+    await writer.log.retell("another")
+    assert [] == writer.created
+    await writer.log.retell("u")
+    await writer.log.retell("u")
+    assert ["a", "b"] == [event["note"] for event in writer.created]
+
+
+async def test_an_event_that_was_stored_unheard_is_not_told_twice() -> None:
+    writer = Writer()
+    writer.error = Unreachable("the connection broke")
+    writer.carried_out = True
+    with pytest.raises(Unreachable):
+        await writer.tell()
+    writer.error = ApiError(409, "AlreadyExists")
+    await writer.log.retell("u")
+    writer.error = None
+    writer.time = 31
     await writer.tell()
     assert 1 == len(writer.created)
+    assert [writer.created[0]["metadata"]["name"]] == [name for name, _ in writer.patched]
+
+
+async def test_an_event_that_nobody_takes_is_let_go_after_some_tries() -> None:
+    writer = Writer()
+    writer.error = Unreachable("no answer")
+    with pytest.raises(Unreachable):
+        await writer.tell()
+    for _ in range(MAX_TRIES - 1):
+        with pytest.raises(Unreachable):
+            await writer.log.retell("u")
+    await writer.log.retell("u")
+    writer.error = None
+    await writer.log.retell("u")
+    assert [] == writer.created

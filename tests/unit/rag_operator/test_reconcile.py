@@ -9,7 +9,7 @@ from rag_contract.reports import ReadyCheck
 from rag_operator import names
 from rag_operator.observed import ChildKey, Pod, PodAnswer
 from rag_operator.reconcile import report_bug
-from rag_operator.runtime.errors import ApiError, fault_id
+from rag_operator.runtime.errors import ApiError, Unreachable, fault_id
 
 from .world import KEY, NAME, World, running_pod, service
 
@@ -249,26 +249,103 @@ async def test_external_store_has_no_qdrant() -> None:
     assert world.body["status"]["qdrant"] == "-"
 
 
-async def test_missing_secret_is_made_again_and_everybody_gets_the_new_key() -> None:
+QDRANT_KEY = "handbook-qdrant-key"
+
+
+async def without_its_key() -> World:
+    """A service whose vector store key was deleted, which a new pod has noticed."""
     world = World()
     await world.until_ready()
-    del world.secrets["handbook-qdrant-key"]
+    del world.secrets[QDRANT_KEY]
     pod = running_pod("handbook-api-9", names.COMPONENT_API)
-    waiting = {"reason": "CreateContainerConfigError", "message": 'secret "handbook-qdrant-key" not found'}
+    waiting = {"reason": "CreateContainerConfigError", "message": f'secret "{QDRANT_KEY}" not found'}
     pod["status"] = {"phase": "Pending", "containerStatuses": [{"state": {"waiting": waiting}}]}
     world.pods["handbook-api-9"] = pod
     again = await world.run()
     assert world.reason() == ("False", "SecretMissing")
     assert again is not None
+    return world
+
+
+def stamps(world: World) -> set[str | None]:
+    """Which making of the key the templates of its holders name."""
+    holders = (ChildKey("StatefulSet", "handbook-qdrant"), ChildKey("Deployment", "handbook-api"))
+    templates = [world.objects[holder]["spec"]["template"]["metadata"] for holder in holders]
+    return {template.get("annotations", {}).get(names.ANNOTATION_KEY) for template in templates}
+
+
+def made_or_rolled(world: World) -> list[tuple[str, str, str]]:
+    """Writes of the last pass: the key, or who holds it."""
+    return [write for write in world.writes if write[1] in {"Deployment", "StatefulSet"} or write[2] == QDRANT_KEY]
+
+
+async def test_missing_secret_is_made_again_and_everybody_gets_the_new_key() -> None:
+    world = await without_its_key()
     await world.run()
-    assert ("create", "Secret", "handbook-qdrant-key") in world.writes
-    assert ("apply", "StatefulSet", "handbook-qdrant") in world.writes
-    assert ("apply", "Deployment", "handbook-api") in world.writes
-    stamps = {
-        world.objects[ChildKey(kind, name)]["spec"]["template"]["metadata"]["annotations"][names.ANNOTATION_KEY]
-        for kind, name in (("StatefulSet", "handbook-qdrant"), ("Deployment", "handbook-api"))
-    }
-    assert len(stamps) == 1
+    made = world.writes.index(("create", "Secret", QDRANT_KEY))
+    for holder in (("apply", "StatefulSet", "handbook-qdrant"), ("apply", "Deployment", "handbook-api")):
+        assert world.writes.index(holder) < made, (
+            "so that a process that ends in between leaves no pod with another key"
+        )
+    assert len(stamps(world)) == 1
+    assert stamps(world) != {None}
+
+
+async def test_a_key_whose_making_was_not_heard_of_rolls_everybody_once() -> None:
+    world = await without_its_key()
+    world.lost_replies[QDRANT_KEY] = Unreachable("the connection broke")
+    with pytest.raises(Unreachable):
+        await world.run()
+    first = stamps(world)
+    assert len(first) == 1
+    assert first != {None}
+    await world.run()
+    assert first == stamps(world)
+    assert not made_or_rolled(world)
+
+
+async def test_a_process_that_is_killed_once_the_key_is_made_leaves_nothing_to_do() -> None:
+    world = await without_its_key()
+    world.lost_replies[QDRANT_KEY] = Unreachable("killed")
+    with pytest.raises(Unreachable):
+        await world.run()
+    world.restart()
+    del world.pods["handbook-api-9"]  # it has started, and nobody reports a Secret any more
+    before = stamps(world)
+    await world.run()
+    assert before == stamps(world)
+    assert len(before) == 1
+    assert before != {None}
+
+
+async def test_a_key_is_not_made_before_all_who_hold_it_are_rolled() -> None:
+    world = await without_its_key()
+    world.refuse = lambda verb, kind, name: ApiError(403, "Forbidden", "no") if kind == "Deployment" else None
+    await world.run()
+    assert QDRANT_KEY not in world.secrets
+    world.refuse = lambda verb, kind, name: None
+    held = stamps(world)
+    await world.run()
+    assert QDRANT_KEY in world.secrets
+    assert stamps(world) < held, "one loss, one stamp"
+
+
+async def test_a_secret_that_is_there_rolls_nobody() -> None:
+    """Somebody's own Secret is missing, or the kubelet has not looked again yet."""
+    world = await without_its_key()
+    world.secrets[QDRANT_KEY] = {}
+    await world.run()
+    assert {None} == stamps(world)
+    assert not made_or_rolled(world)
+
+
+async def test_who_may_make_no_secret_is_told_and_nobody_is_rolled() -> None:
+    world = await without_its_key()
+    quota = ApiError(403, "Forbidden", "exceeded quota: secrets")
+    world.refuse = lambda verb, kind, name: quota if kind == "Secret" else None
+    await world.run()
+    assert world.reason("VectorStoreReady") == ("False", "QuotaExceeded")
+    assert {None} == stamps(world)
 
 
 async def test_more_replicas_get_a_budget_and_fewer_lose_it() -> None:

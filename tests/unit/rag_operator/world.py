@@ -112,7 +112,9 @@ class World:
         self.lingering: set[str] = set()
         """Pods that outlive their Jobs for a while."""
         self._made: set[str] = set()
-        self.missing: set[str] = set()
+        self.missing: dict[str, str] = {}
+        self.lost_replies: dict[str, Exception] = {}
+        """Raised after the Secret of that name was made: its maker does not hear of it."""
         self._versions = itertools.count(100)
 
     # -- the seam ------------------------------------------------------------------------------------------------------
@@ -163,20 +165,31 @@ class World:
 
     async def create_secret(
         self, service: Json, name: str, make: Callable[[Callable[[], str]], Json], *, known: bool
-    ) -> str:
+    ) -> None:
         if name in self._made or (known and name not in self.missing):
-            return ""
+            return
         self._write("create", {"kind": "Secret", "metadata": {"name": name}})
+        self.secrets.setdefault(name, make(lambda: "random"))
+        if name in self.lost_replies:
+            raise self.lost_replies.pop(name)
         self._made.add(name)
-        self.missing.discard(name)
-        if name in self.secrets:
+        self.missing.pop(name, None)
+
+    async def lost_secret(self, service: Json, name: str, make: Callable[[Callable[[], str]], Json]) -> str:
+        if name not in self.missing:
             return ""
-        self.secrets[name] = make(lambda: "random")
-        return f"made-{len(self.secrets)}"
+        error = self.refuse("try", "Secret", name)
+        if error is not None:
+            raise error
+        if name in self.secrets:
+            self._made.add(name)
+            del self.missing[name]
+            return ""
+        return self.missing[name]
 
     def forget_secret(self, service_uid: str, name: str) -> None:
         self._made.discard(name)
-        self.missing.add(name)
+        self.missing.setdefault(name, f"loss-{next(self._versions)}")
 
     def restart(self) -> None:
         """A new process remembers nothing."""
