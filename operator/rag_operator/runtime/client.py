@@ -213,7 +213,7 @@ class Client:
         params = {"fieldManager": field_manager} | ({"dryRun": "All"} if dry_run else {})
         path = kind.path(namespace)
         request = Request(verb="create", method="POST", path=path, kind=kind.kind, params=params, urgent=urgent)
-        return an_object(await self._write(request, obj))
+        return an_object(await self._write(request, obj), stored=not dry_run)
 
     async def replace(self, obj: Json, *, seconds: float | None = None, urgent: bool = False) -> Json:
         """Replace; with `metadata.resourceVersion` in the body only when that version is still the stored one."""
