@@ -4,6 +4,7 @@ from .mutant import Mutant
 
 RUNTIME = "operator/rag_operator/runtime/"
 CLIENT = RUNTIME + "client.py"
+LOGIN = RUNTIME + "login.py"
 LEASE = RUNTIME + "lease.py"
 TRANSPORT = RUNTIME + "transport.py"
 WORKERS = RUNTIME + "workers.py"
@@ -127,5 +128,45 @@ MACHINERY = (
         "old, body = self._seen.body, an_object(body)",
         "old = self._seen.body",
         UNIT + "test_wrong_shapes.py::test_a_lease_that_is_none_ends_no_election",
+    ),
+    Mutant(
+        "plugin-run-by-all",
+        "an exec plugin is run by every request that finds its token old",
+        LOGIN,
+        "if reading is None:",
+        "if True:",
+        UNIT + "test_login.py::test_a_slow_source_is_asked_once_for_all_who_wait",
+    ),
+    Mutant(
+        "renewal-cancelled-for-all",
+        "a request that gives up takes the renewal of the token from the others",
+        LOGIN,
+        "                reading.set_running_or_notify_cancel()  # so that nobody who gives up can cancel it for the others\n",
+        "",
+        UNIT + "test_login.py::test_who_gives_up_takes_the_answer_from_nobody",
+    ),
+    Mutant(
+        "token-for-ever",
+        "a token is read once",
+        LOGIN,
+        "self._clock() - self._read_at > TOKEN_FRESH_SECONDS",
+        "False",
+        UNIT + "test_login.py::test_a_token_is_read_again_after_five_seconds",
+    ),
+    Mutant(
+        "token-read-for-each-refusal",
+        "a token that is new already is read again for each request that carried the old one",
+        LOGIN,
+        "if refused == self._value:",
+        "if True:",
+        UNIT + "test_login.py::test_many_refusals_of_one_token_are_one_reason_to_read_it",
+    ),
+    Mutant(
+        "unreadable-token-is-the-end",
+        "a token that cannot be read anew fails requests that the old one would have passed",
+        LOGIN,
+        "            if self._value is None:\n                raise Unreachable",
+        "            if True:\n                raise Unreachable",
+        UNIT + "test_login.py::test_a_token_that_cannot_be_read_stays",
     ),
 )

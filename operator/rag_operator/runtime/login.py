@@ -5,12 +5,20 @@ certificates in files: they lie in a private folder that is gone before `load` r
 """
 
 import asyncio
+import logging
 import ssl
 import tempfile
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from .errors import Unreachable
+
+log = logging.getLogger(__name__)
 
 TOKEN_FRESH_SECONDS = 5.0
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -21,28 +29,65 @@ class LoginError(Exception):
 
 
 class Token:
-    """The Authorization header, read anew every few seconds, because bound tokens rotate.
+    """The Authorization header, read anew every few seconds, because bound tokens rotate. Several event loops may use it.
 
-    `slow` sources (exec plugins) may start a program: they are asked in a thread, never on the event loop.
+    `slow` sources (exec plugins) may start a program: they are asked in a thread, never on the event loop, and once for all who
+    wait. What cannot be read anew stays in use: the server will say when it is too old.
     """
 
-    def __init__(self, read: Callable[[], str | None], *, slow: bool = False) -> None:
+    def __init__(
+        self, read: Callable[[], str | None], *, slow: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._read = read
         self._slow = slow
+        self._clock = clock
         self._value: str | None = None
         self._read_at: float | None = None
+        self._guard = threading.Lock()
+        self._reading: Future[None] | None = None
 
     async def header(self) -> str | None:
-        """`Bearer ...`, or None where a client certificate says who we are."""
-        now = asyncio.get_running_loop().time()
-        if self._read_at is None or now - self._read_at > TOKEN_FRESH_SECONDS:
-            self._value = await asyncio.to_thread(self._read) if self._slow else self._read()
-            self._read_at = now
+        """`Bearer ...`, or None where a client certificate says who we are. Raises Unreachable when none could be read ever."""
+        if self._read_at is None or self._clock() - self._read_at > TOKEN_FRESH_SECONDS:
+            if self._slow:
+                await asyncio.wrap_future(self._renewal())
+            else:
+                self._renew()
         return self._value
 
-    def expire(self) -> None:
-        """Read it again before the next use: the server has refused it."""
-        self._read_at = None
+    def expire(self, refused: str | None) -> None:
+        """The server has refused this one: read it again before the next use, if that has not been done since."""
+        if refused == self._value:
+            self._read_at = None
+
+    def _renewal(self) -> "Future[None]":
+        """The one that is under way, or a new one. Its thread keeps no process from ending."""
+        with self._guard:
+            reading = self._reading
+            if reading is None:
+                reading = self._reading = Future()
+                reading.set_running_or_notify_cancel()  # so that nobody who gives up can cancel it for the others
+                threading.Thread(target=self._fulfil, args=(reading,), name="login", daemon=True).start()
+            return reading
+
+    def _fulfil(self, reading: "Future[None]") -> None:
+        try:
+            self._renew()
+        except Exception as error:
+            self._reading = None
+            reading.set_exception(error)
+        else:
+            self._reading = None
+            reading.set_result(None)
+
+    def _renew(self) -> None:
+        try:
+            self._value = self._read()
+        except OSError as error:
+            if self._value is None:
+                raise Unreachable(f"the token cannot be read: {error}") from error
+            log.warning("the token cannot be read anew: %s", error)
+        self._read_at = self._clock()
 
 
 @dataclass(frozen=True)

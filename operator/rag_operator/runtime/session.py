@@ -55,7 +55,7 @@ def new_session(login: Login, user_agent: str = USER_AGENT) -> aiohttp.ClientSes
         response = await handler(request)
         if response.status != 401:
             return response
-        login.token.expire()  # it may have been rotated a moment ago: read it anew and try once more
+        login.token.expire(sent)  # it may have been rotated a moment ago: read it anew and try once more
         fresh = await login.token.header()
         if not fresh or fresh == sent:
             return response
