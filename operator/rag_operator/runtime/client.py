@@ -25,7 +25,8 @@ SILENCE_SECONDS: Final = 70.0
 WATCH_SECONDS: Final = 55
 """The server ends a watch in order before its silence would count as a broken connection. Bookmarks are no sign of life to
 count on: a kind without any change since the server's start gets none for hours, others get one now and then."""
-PAGE_SIZE: Final = 500
+PAGE_SIZE: Final = 200
+"""Objects. As dicts a page of 500 Deployments takes some 30 MiB, for as long as it is read."""
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 METADATA: Final = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 NO_VERSION: Final = "1"

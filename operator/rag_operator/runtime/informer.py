@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from .backoff import Backoff
-from .client import WATCH_SECONDS, Client
+from .client import PAGE_SIZE, WATCH_SECONDS, Client
 from .errors import ApiError, RuntimeFault, Unreachable
 from .index import Index
 from .kinds import Kind
@@ -95,7 +95,7 @@ class Informer:
         trim: Callable[[Json], Json] = drop_managed_fields,
         on_change: OnChange = lambda old, new: None,
         index: Callable[[Json], str | None] = lambda obj: None,
-        page_size: int = 500,
+        page_size: int = PAGE_SIZE,
         watch_seconds: int = WATCH_SECONDS,
         backoff: Backoff | None = None,
     ) -> None:

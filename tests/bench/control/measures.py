@@ -181,7 +181,7 @@ async def at_rest(plane: Cluster, operator: Operator, figures: Figures, rest: fl
     lists = {resource: number for (verb, resource), number in count.items() if verb == "list"}
     figures.show(f"settled for {seconds:.0f} s: writes", writes(count), "", 0)
     figures.show("  GETs", sum(number for (verb, _), number in count.items() if verb == "get"), "", 0)
-    figures.show("  pages of LISTs, most of any kind (500 objects each)", max(lists.values(), default=0), "")
+    figures.show("  pages of LISTs, most of any kind (200 objects each)", max(lists.values(), default=0), "")
     figures.show("  CPU", (operator.cpu - cpu) / seconds * 100, "% of a core", 2)
     figures.show("  RSS", operator.memory, "MiB", 200)
 
