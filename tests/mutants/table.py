@@ -9,6 +9,7 @@ from .node import NODE
 from .placing import PLACING
 from .refresh import REFRESHES
 from .releases import RELEASES
+from .served import SERVED
 
 OPERATOR = "operator/rag_operator/"
 RECONCILE = OPERATOR + "reconcile.py"
@@ -436,6 +437,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *MACHINERY,
     *RELEASES,
     *REFRESHES,
+    *SERVED,
     *PLACING,
     *MODELS,
     *NODE,
