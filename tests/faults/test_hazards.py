@@ -127,6 +127,25 @@ def test_an_api_image_that_does_not_start_in_time_is_taken_back_and_no_former_po
     assert former == api_pods(kube, hazard)
 
 
+def test_a_model_key_that_no_record_names_any_more_exchanges_no_pod(stage: World) -> None:
+    """It leaves what is needed in the middle of a move: when the last record that names it goes."""
+    kube, service = stage.kube, "keyed"
+    reference = {"name": "models", "key": "token"}
+    external = {"url": "https://models.example.com", "model": "served", "apiKeySecretRef": reference}
+    model = {"runtime": "External", "external": external}
+    kube.create("RagService", rag_service(service, release={"history": 1}, model=model))
+    stage.served([service], 1)
+    stage.quiet()
+    former = api_pods(kube, service)
+    generation = stored(kube, "Deployment", names.api(service))["metadata"]["generation"]
+    kube.patch("RagService", service, {"spec": {"model": {"runtime": "Extractive", "external": None}}})
+    stage.served([service], 2)
+    until(lambda: kube.get("RagRevision", names.revision(service, 1)) is None)
+    stage.quiet()
+    assert former == api_pods(kube, service)
+    assert generation == stored(kube, "Deployment", names.api(service))["metadata"]["generation"]
+
+
 def test_a_store_that_never_started_is_healed_by_the_edit_alone(stage: World, hazard: str) -> None:
     """The StatefulSet's controller waits for ever for a pod of the bad template (kubernetes#67250)."""
     image = "example.com/qdrant-broken:1"

@@ -29,6 +29,14 @@ EXCHANGED = (
         PODS + "a_key_that_no_kept_revision_names_any_more_exchanges_no_pods",
     ),
     Mutant(
+        "keys-of-today-on-the-server",
+        "a key that no record names any more exchanges every pod in the middle of a move",
+        CHILDREN,
+        "return mounted if enough and kept.is_made_of(live, subject(mounted)) else needed",
+        "return needed",
+        "tests/faults/test_hazards.py::test_a_model_key_that_no_record_names_any_more_exchanges_no_pod",
+    ),
+    Mutant(
         "keys-for-ever",
         "a key that nothing names is mounted also by pods that are exchanged anyway",
         CHILDREN,
