@@ -69,6 +69,14 @@ CLUSTERWIDE = (
         RECONCILE + "missing_secret_is_made_again_and_everybody_gets_the_new_key",
     ),
     Mutant(
+        "key-made-anew-unstamped",
+        "who is killed while it makes the key anew leaves API pods that go on with the old one",
+        OPERATOR + "reconcile.py",
+        "observed = replace(observed, new_key=lost)",
+        "pass",
+        "tests/faults/test_lost_key.py::test_nobody_goes_on_with_the_old_key",
+    ),
+    Mutant(
         "every-try-another-stamp",
         "a loss that lasts rolls the pods again and again",
         CLUSTER,
