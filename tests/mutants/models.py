@@ -15,6 +15,7 @@ MODEL = ROWS + "test_model_status.py::test_"
 CHECKS = ROWS + "test_model_checks.py::test_"
 COST = ROWS + "test_gpu_use.py::test_"
 WEIGHTS = ROWS + "test_model_fetch.py::test_"
+BACK = ROWS + "test_former_models.py::test_"
 HUB = "tests/unit/rag_model_fetch/test_hub.py::test_"
 FOLDER = "tests/unit/rag_model_fetch/test_folder.py::test_"
 LAUNCH = "tests/unit/rag_model_server/test_launcher.py::test_"
@@ -317,4 +318,152 @@ LAUNCHING = (
         LOGS + "what_the_configuration_says_is_told_by_its_own_sentence",
     ),
 )
-MODELS: tuple[Mutant, ...] = (*RENDERING, *COSTS, *FETCH, *LAUNCHING)
+FORMER = (
+    Mutant(
+        "gpus-of-the-other-model",
+        "a model that is gone back to gets the GPUs of the declared one",
+        RELEASED,
+        'spec.gpu.model_copy(update={"count": engine.gpus})',
+        "spec.gpu",
+        BACK + "it_has_the_gpus_that_its_engine_wants",
+    ),
+    Mutant(
+        "weights-of-the-other-model",
+        "a model that is gone back to mounts the weights of the declared one",
+        RELEASED,
+        'changed["source"] = source_of(engine.weights)',
+        "pass",
+        BACK + "it_mounts_its_own_weights",
+    ),
+    Mutant(
+        "bucket-of-the-other-model",
+        "a model that is gone back to is downloaded from the bucket of the declared one",
+        BUILT + "model_fetch.py",
+        "    spec = target.hosting\n",
+        "    spec = svc.spec.model.vllm or Vllm()\n",
+        BACK + "it_is_downloaded_from_its_own_bucket",
+    ),
+    Mutant(
+        "mounted-weights-are-one-model",
+        "other weights under the same name are not another model",
+        RELEASED,
+        '"weights": identity_of(engine.weights),',
+        '"weights": None,',
+        BACK + "other_mounted_weights_are_another_model_under_the_same_name",
+    ),
+    Mutant(
+        "upgrade-loads-mounted-weights-anew",
+        "a model whose record says nothing of its weights is another one after an upgrade",
+        RELEASED,
+        "same = body is not None and mounts(body, engine.weights)",
+        "same = False",
+        BACK + "mounted_weights_of_an_earlier_operator_are_neither_loaded_anew_nor_released",
+    ),
+    Mutant(
+        "weights-make-a-revision",
+        "what an earlier operator recorded without its source is released again",
+        RELEASED + "identity.py",
+        '"model": {"engine": {"weights"}}}',
+        '"model": {"engine": {"none"}}}',
+        BACK + "downloaded_weights_of_an_earlier_operator_are_the_same_model",
+    ),
+    Mutant(
+        "table-tells-of-weights",
+        "API pods of an earlier image refuse the release table",
+        "workloads/contract/rag_contract/release_table.py",
+        '{"engine": {"weights"}}',
+        '{"engine": {"none"}}',
+        BACK + "api_pods_are_not_told_where_weights_lie",
+    ),
+    Mutant(
+        "serving-model-placed-anew",
+        "going back rolls the pods of the model that serves by the declared one's placement",
+        BUILT,
+        "if live is not None and _is_gone_back_to(svc, plan):",
+        "if False:",
+        BACK + "one_that_serves_is_not_restarted_when_the_new_one_finds_no_place",
+    ),
+    Mutant(
+        "loading-model-nailed-down",
+        "a model that is gone back to and finds no place cannot be given one",
+        BUILT,
+        "return serves and plan.overlay.model",
+        "return plan.overlay.model",
+        BACK + "one_that_only_loads_follows_the_placement_of_the_spec",
+    ),
+    Mutant(
+        "cache-only-of-the-declared-model",
+        "a model that is gone back to waits for a volume that nobody makes",
+        BUILT,
+        "if live is None and not (needed(svc) or mounted):",
+        "if live is None and not needed(svc):",
+        BACK + "it_has_its_cache_although_the_spec_says_nothing_of_it_any_more",
+    ),
+    Mutant(
+        "stopped-model-said-to-serve",
+        "a model that was stopped to make place is said to serve",
+        STATUS,
+        "stopped = now.model.hash != model.hash and body",
+        "stopped = False and body",
+        BACK + "who_reads_what_it_waits_for_is_told_that_the_other_model_is_stopped_meanwhile",
+    ),
+    Mutant(
+        "kept-weights-forgotten",
+        "how much the kept weights weigh is forgotten with the Job that told it",
+        STATUS,
+        "else known.get(target.key)",
+        "else None",
+        WEIGHTS + "what_is_kept_and_its_size_stand_in_the_status",
+    ),
+)
+DRAINED = (
+    Mutant(
+        "former-model-goes-unconfirmed",
+        "the server of a model that was left goes before every pod has left it",
+        RELEASED,
+        "        if not confirmed or record.serves or not record.left:",
+        "        if record.serves or not record.left:",
+        MODEL + "former_model_stays_until_every_pod_has_confirmed_and_its_answers_have_ended",
+    ),
+    Mutant(
+        "former-model-cuts-answers",
+        "the server of a model goes while it still writes an answer",
+        RELEASED,
+        "(datetime.fromisoformat(record.left) + lasts - now)",
+        "(datetime.fromisoformat(record.left) - now)",
+        MODEL + "former_model_stays_until_every_pod_has_confirmed_and_its_answers_have_ended",
+    ),
+    Mutant(
+        "left-halfway-goes-at-once",
+        "the server that a pod still asks goes when its move is taken back",
+        RELEASED,
+        "or not record.left:\n            seconds",
+        ":\n            seconds",
+        MODEL + "model_that_was_left_again_before_every_pod_served_it_stays_as_long_as_one_may_ask_it",
+    ),
+    Mutant(
+        "old-word-believed",
+        "what pods confirmed before the move counts after it",
+        RELEASED,
+        "served.serves and not doubted",
+        "served.serves",
+        MODEL + "model_that_had_served_before_stays_too_when_it_is_left_halfway",
+    ),
+    Mutant(
+        "left-long-ago",
+        "a model that pods may serve again counts as left when it was left before",
+        STATUS,
+        'if key != "left"}',
+        'if key != "none"}',
+        MODEL + "model_that_had_served_before_stays_too_when_it_is_left_halfway",
+    ),
+    Mutant(
+        "record-of-half-a-move-goes",
+        "the record of what some pods may serve goes, and with it their model",
+        RELEASED,
+        "if record.serves or not record.left)",
+        "if record.serves)",
+        MODEL + "model_that_was_left_halfway_stays_however_few_records_are_kept",
+    ),
+)
+MODELS: tuple[Mutant, ...] = (*RENDERING, *COSTS, *FETCH, *LAUNCHING, *FORMER, *DRAINED)

@@ -79,7 +79,7 @@ def declared_model(observed: Observed, records: Records) -> ModelRelease:
     """What turns sources into answers, as declared: as it was recorded, if it was.
 
     Models of an earlier operator have records that do not say where their weights come from. What runs tells it then, so that
-    no server is exchanged for another one with the same weights.
+    no server is exchanged for another one with the same weights; the next record says it.
     """
     service = observed.service
     made = wanted_model(service)
@@ -89,8 +89,12 @@ def declared_model(observed: Observed, records: Records) -> ModelRelease:
     if identity_of(engine.weights) is not None:
         before = _named(service, service.spec.model, engine.model_copy(update={"weights": None}))
         body = observed.child("Deployment", names.model(service.metadata.name, before.hash))
-        made = before if body is not None and mounts(body, engine.weights) else made
-    return next((r.revision.model for r in records.values() if r.revision.model.hash == made.hash), made)
+        same = body is not None and mounts(body, engine.weights)
+        made = before.model_copy(update={"engine": engine}) if same else made
+    known = (record.revision.model for record in records.values())
+    return next(
+        (m for m in known if m.hash == made.hash and m.engine is not None and m.engine.weights is not None), made
+    )
 
 
 def hosting(service: RagService, model: ModelRelease) -> Vllm:

@@ -80,6 +80,14 @@ def volume(name: str, path: str | None = None) -> Json:
     return {"source": {"persistentVolumeClaim": {"claimName": name, "path": path}, "image": None}}
 
 
+def source_volume(vllm: Json) -> Json:
+    """What a pod mounts for it."""
+    claim, image = vllm["source"]["persistentVolumeClaim"], vllm["source"]["image"]
+    if claim is not None:
+        return {"persistentVolumeClaim": {"claimName": claim["claimName"], "readOnly": True}}
+    return {"image": {"reference": image["reference"], "pullPolicy": "IfNotPresent"}}
+
+
 def image(reference: str, path: str | None = None) -> Json:
     return {"source": {"image": {"reference": reference, "path": path}, "persistentVolumeClaim": None}}
 
@@ -266,9 +274,17 @@ async def test_mounted_weights_of_an_earlier_operator_are_neither_loaded_anew_no
     assert pod_spec(server_of(world, 1))["nodeSelector"] == {"pool": "b"}
     assert world.table.revisions[0].number == 1
 
-    world.edit(model={"vllm": volume("b")})
+    world.edit(prompt={"version": "answer-v2", "system": "Be brief."})
     await settle(world)
     assert world.table.revisions[0].number == 2
+    world.edit(model={"vllm": volume("b")})
+    await settle(world)
+    await drained(world)
+    assert world.table.revisions[0].number == 3
+    world.edit(rollback={"revision": 2})
+    await world.run()
+    volumes = pod_spec(server_of(world, 2))["volumes"]
+    assert {"name": "weights", **source_volume(weights)} in volumes, "the first record since then tells it"
 
 
 async def test_downloaded_weights_of_an_earlier_operator_are_the_same_model() -> None:
