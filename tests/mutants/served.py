@@ -12,6 +12,7 @@ from .releases import RELEASES
 
 FAULTS = "tests/faults/"
 RECONCILE = "tests/control_plane/reconcile/"
+MOVES = FAULTS + "test_moves.py::test_at_every_write_of_going_back_and_forward"
 UNCONFIRMED = FAULTS + "test_moves.py::test_going_back_is_told_when_the_pods_have_confirmed_it"
 BUILDING = FAULTS + "test_hazards.py::test_the_old_index_serves_until_the_new_one_is_verified"
 REUSED = RECONCILE + "test_level_triggered.py::test_reused_prompt_version_is_refused_and_the_old_one_serves"
@@ -19,8 +20,13 @@ MOMENT = RECONCILE + "test_refresh_schedule.py::test_a_build_is_made_and_release
 
 NOTICED = {
     "half-an-overlay": BUILDING,
+    "retention-drops-what-serves": MOVES,
     "retention-before-the-pods": UNCONFIRMED,
     "held-plan-releases": REUSED,
+    "held-plan-stands-still": MOVES,
+    "rolled-back-unconfirmed": UNCONFIRMED,
+    "state-unconfirmed": UNCONFIRMED,
+    "revision-unconfirmed": UNCONFIRMED,
     "refresh-is-not-recorded": MOMENT,
     "refresh-oversleeps": MOMENT,
 }
