@@ -10,6 +10,7 @@ TRANSPORT = RUNTIME + "transport.py"
 WORKERS = RUNTIME + "workers.py"
 QUEUE = RUNTIME + "workqueue.py"
 INFORMER = RUNTIME + "informer.py"
+CONTROLLER = "operator/rag_operator/controller.py"
 UNIT = "tests/unit/runtime/"
 
 MACHINERY = (
@@ -117,8 +118,8 @@ MACHINERY = (
         "any-answer-is-an-object",
         "a JSON answer to a write that is no object is a bug of the pass",
         CLIENT,
-        "return an_object(await self._write(request, obj), stored=not dry_run)",
-        "return await self._write(request, obj)",
+        "content_type=APPLY)\n        return an_object(await self._write(request, obj), stored=not dry_run)",
+        "content_type=APPLY)\n        return await self._write(request, obj)",
         UNIT + "test_wrong_shapes.py::test_an_object_that_is_none_is_no_answer",
     ),
     Mutant(
@@ -168,5 +169,37 @@ MACHINERY = (
         "            if self._value is None:\n                raise Unreachable",
         "            if True:\n                raise Unreachable",
         UNIT + "test_login.py::test_a_token_that_cannot_be_read_stays",
+    ),
+    Mutant(
+        "resync-first",
+        "who wants something waits until all have been looked at once",
+        CONTROLLER,
+        "self.queue.add(key, level=Level.IDLE)",
+        "self.queue.add(key, level=Level.FOLLOW)",
+        UNIT + "test_promises.py::test_a_resync_keeps_nobody_waiting",
+    ),
+    Mutant(
+        "endless-pass-is-healthy",
+        "a pass that does not end is not told",
+        CONTROLLER,
+        "self.queue.longest_active() > LONGEST_PASS_SECONDS",
+        "False",
+        UNIT + "test_promises.py::test_a_pass_that_does_not_end_is_a_fault",
+    ),
+    Mutant(
+        "silence-is-borne-longer",
+        "a dead stream is noticed after more than 75 s",
+        CLIENT,
+        "SILENCE_SECONDS: Final = 70.0",
+        "SILENCE_SECONDS: Final = 75.0",
+        UNIT + "test_promises.py::test_a_silent_watch_is_begun_anew_within_75_seconds",
+    ),
+    Mutant(
+        "lease-renewed-late",
+        "a leader may lead until others may, too",
+        LEASE,
+        "renew: float = 10.0",
+        "renew: float = 15.0",
+        UNIT + "test_promises.py::test_the_times_of_the_lease_are_those_of_kubernetes",
     ),
 )
