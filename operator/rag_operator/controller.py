@@ -11,7 +11,7 @@ import logging
 import random
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
@@ -118,7 +118,12 @@ class Controller:
     def state(self) -> Json:
         """Queue and caches, for people; names and versions only."""
         caches = {
-            name: {"objects": len(informer), "version": informer.version, "lists": informer.lists}
+            name: {
+                "objects": len(informer),
+                "version": informer.version,
+                "lists": informer.lists,
+                "versions": dict(sorted(_versions(informer.items()))),
+            }
             for name, informer in self._caches().items()
         }
         queue = {where: ["/".join(key) for key in keys] for where, keys in self.queue.state().items()}
@@ -176,6 +181,13 @@ class Controller:
 def _one_pass(key: Key) -> AbstractContextManager[None]:
     """Every log line of a pass names its object and itself."""
     return about(object="/".join(key), reconcile=secrets.token_hex(4))
+
+
+def _versions(objects: Iterable[Json]) -> Iterator[tuple[str, str]]:
+    """Namespace/name (of a node, its name) and version of cached objects."""
+    for metadata in (obj["metadata"] for obj in objects):
+        place = (metadata.get("namespace"), metadata["name"])
+        yield "/".join(filter(None, place)), metadata["resourceVersion"]
 
 
 def _ready(service: Json) -> str:

@@ -8,6 +8,7 @@ CLUSTER = OPERATOR + "cluster/"
 ROWS = "tests/unit/rag_operator/"
 WARNINGS = ROWS + "test_warnings.py::test_"
 CHILDREN = ROWS + "test_children.py::test_"
+EVENTS = ROWS + "test_event_log.py::test_"
 SECRETS = ROWS + "test_secret_maker.py::test_"
 RECONCILE = ROWS + "test_reconcile.py::test_"
 
@@ -99,5 +100,45 @@ CLUSTERWIDE = (
         "if later is not None and not any(refusal.child.kind in ROLLED for refusal in refusals):",
         "if later is not None:",
         RECONCILE + "a_key_is_not_made_before_all_who_hold_it_are_rolled",
+    ),
+    Mutant(
+        "event-lost-with-its-write",
+        "an Event that a broken server did not take is never told",
+        CLUSTER,
+        "            if refused or owed.tries >= MAX_TRIES:",
+        "            if True:",
+        EVENTS + "what_a_broken_server_did_not_take_is_told_later",
+    ),
+    Mutant(
+        "event-owed-for-ever",
+        "an Event that nobody takes fails every pass from then on",
+        CLUSTER,
+        "            if refused or owed.tries >= MAX_TRIES:",
+        "            if refused:",
+        EVENTS + "an_event_that_nobody_takes_is_let_go_after_some_tries",
+    ),
+    Mutant(
+        "gpu-series-for-ever",
+        "a model server that outlives its service leaves a series that no service explains",
+        CLUSTER,
+        "        ended = self._gone - holding",
+        "        ended: set[tuple[str, str]] = set()",
+        ROWS + "test_gpu_use.py::test_a_model_server_that_outlives_its_service_leaves_no_series_behind",
+    ),
+    Mutant(
+        "nodes-remembered-for-ever",
+        "a node that is gone stays in the snapshot",
+        CLUSTER,
+        "if pods or name in self._facts:",
+        "if True:",
+        ROWS + "test_node_watch.py::test_a_node_that_is_gone_is_forgotten",
+    ),
+    Mutant(
+        "state-without-versions",
+        "/debug/state does not say what is cached",
+        OPERATOR + "controller.py",
+        '"versions": dict(sorted(_versions(informer.items()))),',
+        '"versions": {},',
+        "tests/unit/runtime/test_controller.py::test_the_state_names_what_is_cached_and_its_version_and_nothing_else",
     ),
 )

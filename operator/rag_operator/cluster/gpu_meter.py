@@ -43,6 +43,8 @@ class GpuMeter:
         self._monotonic = monotonic
         self._held: dict[tuple[str, str], tuple[Held, ...]] = {}
         self._seconds: dict[Owner, float] = {}
+        self._gone: set[tuple[str, str]] = set()
+        """Services that were deleted; their model servers may go on for a while."""
         self._since: float | None = None
 
     def begin(self) -> None:
@@ -55,13 +57,15 @@ class GpuMeter:
         if body is None:
             return
         place = body["metadata"]["namespace"], body["metadata"]["name"]
-        if body["kind"] == "RagService" and new is None:
-            self._forget(*place)
+        if body["kind"] == "RagService":
+            (self._gone.discard if new is not None else self._gone.add)(place)
+            self._forget_the_gone()
         elif body["kind"] == "Deployment" and component_of(body) == names.COMPONENT_MODEL:
             self._count()
             self._held.pop(place, None)
             if new is not None and (held := tuple(_held(new))):
                 self._held[place] = held
+            self._forget_the_gone()
 
     def collect(self) -> Iterator[Metric]:
         """The counters now, and how many GPUs there are beside how many are wanted."""
@@ -87,9 +91,13 @@ class GpuMeter:
             for held in many:
                 self._seconds[held.owner] = self._seconds.get(held.owner, 0.0) + passed * held.ready
 
-    def _forget(self, namespace: str, service: str) -> None:
-        """The series of a service that is gone would stay for ever."""
-        self._seconds = {owner: value for owner, value in self._seconds.items() if owner[:2] != (namespace, service)}
+    def _forget_the_gone(self) -> None:
+        """The series of a service that is gone would stay for ever, but its last model server still counts."""
+        holding = {held.owner[:2] for many in self._held.values() for held in many}
+        ended = self._gone - holding
+        if ended:
+            self._seconds = {owner: value for owner, value in self._seconds.items() if owner[:2] not in ended}
+            self._gone -= ended
 
 
 def _held(body: Json) -> Iterator[Held]:

@@ -79,7 +79,11 @@ class NodeWatch:
             return None
         if self._stale:
             for name in self._stale:
-                self._use[name] = node_use(map(use_of, self.pods.by_owner_key(name)))
+                pods = self.pods.by_owner_key(name)
+                if pods or name in self._facts:
+                    self._use[name] = node_use(map(use_of, pods))
+                else:  # the node is gone, and its last pod with it
+                    self._use.pop(name, None)
             self._stale.clear()
             self._snapshot = None
         if self._snapshot is None:
@@ -136,7 +140,9 @@ class NodeWatch:
 
     def _node_changed(self, old: Json | None, new: Json | None) -> None:
         if new is None:
-            self._facts.pop(old["metadata"]["name"] if old else "", None)
+            name = old["metadata"]["name"] if old else ""
+            self._facts.pop(name, None)
+            self._stale.add(name)
         else:
             facts = node_facts(new)
             if self._facts.get(facts.name) == facts:

@@ -93,6 +93,31 @@ def test_gpu_seconds_outlive_the_model_server_and_go_with_the_service() -> None:
     assert {} == values(meter)
 
 
+SERVICE = {"kind": "RagService", "metadata": {"namespace": "team-a", "name": "handbook"}}
+
+
+def test_a_model_server_that_outlives_its_service_leaves_no_series_behind() -> None:
+    meter = GpuMeter(clock := Clock())
+    meter.begin()
+    meter.changed(None, model_server(1))
+    meter.changed(SERVICE, None)  # deletion in the background: the garbage collector comes later
+    clock.now += 10
+    assert 20.0 == values(meter)["gpu_seconds_total", *OURS]
+    meter.changed(model_server(1), None)
+    assert {} == values(meter)
+
+
+def test_a_service_that_came_back_keeps_its_series() -> None:
+    meter = GpuMeter(clock := Clock())
+    meter.begin()
+    meter.changed(None, model_server(1))
+    meter.changed(SERVICE, None)
+    meter.changed(None, SERVICE)
+    clock.now += 10
+    meter.changed(model_server(1), None)
+    assert {("gpu_seconds_total", *OURS): 20.0} == values(meter)
+
+
 @pytest.mark.parametrize("body", [{**model_server(1), "kind": "StatefulSet"}, model_server(1, gpus=0)])
 def test_what_has_no_gpu_is_not_counted(body: Json) -> None:
     meter = GpuMeter(clock := Clock())

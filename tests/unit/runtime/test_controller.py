@@ -1,6 +1,7 @@
 """The wiring: what a second witness leads to, and what is told of a stuck loop."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -55,6 +56,14 @@ async def test_a_witness_that_the_cache_stays_behind_leads_to_a_comparison(contr
     await asyncio.sleep(WITNESS_SECONDS + 0.1)
     assert [KEY] == await keys(controller)
     assert controller.services._relist.is_set()
+
+
+async def test_the_state_names_what_is_cached_and_its_version_and_nothing_else(controller: Controller) -> None:
+    controller.services.absorb(SERVICE)
+    state = controller.state()
+    assert {"team/handbook": "7"} == state["caches"]["RagService"]["versions"]
+    assert {} == state["caches"]["Pod"]["versions"]
+    assert "spec" not in json.dumps(state)
 
 
 async def test_a_cache_that_does_nothing_is_a_fault(controller: Controller) -> None:
