@@ -423,7 +423,7 @@ DRAINED = (
         RELEASED,
         "        if not confirmed or record.serves or not record.left:",
         "        if record.serves or not record.left:",
-        MODEL + "former_model_stays_until_every_pod_has_confirmed_and_its_answers_have_ended",
+        MODEL + "model_that_was_left_halfway_stays_although_nobody_could_note_the_move",
     ),
     Mutant(
         "former-model-cuts-answers",
@@ -447,7 +447,7 @@ DRAINED = (
         RELEASED,
         "served.serves and not doubted",
         "served.serves",
-        MODEL + "model_that_had_served_before_stays_too_when_it_is_left_halfway",
+        MODEL + "model_that_was_left_halfway_stays_although_nobody_could_note_the_move",
     ),
     Mutant(
         "left-long-ago",

@@ -487,6 +487,31 @@ async def test_model_that_had_served_before_stays_too_when_it_is_left_halfway() 
     assert new not in world.objects
 
 
+async def test_model_that_was_left_halfway_stays_although_nobody_could_note_the_move() -> None:
+    world, new = await half_moved()
+    for name in ("Qwen/Qwen2.5-1.5B-Instruct", BIGGER["name"], "Qwen/Qwen2.5-1.5B-Instruct"):
+        world.edit(model={"name": name})
+        await settle(world)
+    world.later(60)
+    world.edit(model=BIGGER)
+    world.refuse = lambda verb, kind, _: ApiError(500, "E", "no") if (verb, kind) == ("status", "RagRevision") else None
+    with pytest.raises(ApiError):
+        await world.run()
+    assert world.table.revisions[0].number == 2
+    world.refuse = lambda *_: None
+    world.answers = {name: PodAnswer(error="timed out") for name in world.answers}
+    world.later(600)
+    world.edit(model={"name": "Qwen/Qwen2.5-1.5B-Instruct"})
+    await world.run()
+    assert world.table.revisions[0].number == 1
+    assert new in world.objects, "a pod may have read the table between"
+
+    world.pods_report()
+    await world.run()
+    await drained(world)
+    assert new not in world.objects
+
+
 async def test_model_that_was_left_halfway_stays_however_few_records_are_kept() -> None:
     world, new = await half_moved()
     world.edit(model={"name": "Qwen/Qwen2.5-3B-Instruct"}, release={"history": 1})
