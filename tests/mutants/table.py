@@ -82,8 +82,8 @@ OWNERSHIP = (
         "secret-applied",
         "a generated Secret is written again when it exists",
         CLUSTER,
-        "answer = await self._client.create(make(",
-        "answer = await self._client.apply(make(",
+        "await self._client.create(make(_token))",
+        "await self._client.apply(make(_token))",
         KILLS + "creation",
     ),
     Mutant(
@@ -98,8 +98,8 @@ OWNERSHIP = (
         "secret-exists-is-an-error",
         "the 409 of a create ends the pass",
         CLUSTER,
-        "if not error.is_already_exists:",
-        "if True:",
+        "if not error.is_already_exists:\n                self._forget(secret)",
+        "if True:\n                self._forget(secret)",
         KILLS + "creation",
     ),
     Mutant(
