@@ -192,6 +192,38 @@ def test_a_hung_engine_is_ended_and_started_anew(kube: Kube, hung: Future[Answer
     wait_for("the model's own answer", lambda: ask(kube, "watched").body["answer"] == SAID, 30, pause=1)
 
 
+def test_a_stream_outlives_the_move_of_its_model_and_then_the_former_server_goes(kube: Kube) -> None:
+    """The other model loads beside, and the table moves while a stream is open."""
+    servers = MODEL_PODS.format("tiny")
+    number, former = status(kube)["revision"], deployments(kube, servers)
+    turn(kube, "tiny", "answer", f"{' '.join(f'word{word}' for word in range(15))} finale [S1].")
+    turn(kube, "tiny", "token_seconds", "0.8")
+    url, key = f"{kube.service_address('tiny-api')}/query/stream", kube.secret("tiny-client-key", "api-key")
+    kube.patch("ragservice", "tiny", {"spec": {"model": {"name": "made-up/other"}}})
+    wait_for("the other server", lambda: former < deployments(kube, servers), 20)
+    with ThreadPoolExecutor(1) as pool:
+        stream = pool.submit(kube.stream, url, {"question": QUESTION}, key)
+        wait_for("the other model", lambda: status(kube)["model"] == "made-up/other", 40)
+        assert former < deployments(kube, servers), "it is still asked"
+        text = stream.result(60)
+    assert "done" == events_of(text)[-1]
+    assert "finale" in text
+    other = ask(kube, "tiny").body["revision"]
+    assert number != other
+    wait_for("the former server gone", lambda: not former & deployments(kube, servers), 60)
+
+
+def status(kube: Kube) -> Json:
+    """Of "tiny"."""
+    found: Json = (kube.get("ragservice", "tiny") or {})["status"]
+    return found
+
+
+def deployments(kube: Kube, selector: str) -> set[str]:
+    """Names of model servers."""
+    return {body["metadata"]["name"] for body in kube.list("deployments", selector)}
+
+
 def test_another_runtime_is_one_edit_away_and_back(kube: Kube, bench_settings: Settings, tmp_path: Path) -> None:
     """VLLM, Extractive, External whose server goes, switched off, VLLM."""
     servers = MODEL_PODS.format("tiny")
