@@ -17,6 +17,7 @@ pytestmark = pytest.mark.node
 PARTS = "ragserving.dev/service=faq,app.kubernetes.io/component="
 SWEEPS = PARTS + "index-sweep"
 LONG = "".join(f"Paragraph {number} of a long text that takes its time.\n\n" for number in range(12_000))
+FOREIGN = "somebody-elses"
 
 
 class Store:
@@ -47,6 +48,16 @@ class Store:
         answer = http(self._url + path, body=body, key=self._key, method=method)
         assert answer.status == 200, answer
         return answer.body
+
+    @contextlib.contextmanager
+    def alias_taken(self) -> Iterator[None]:
+        """The name for outside readers names a collection of somebody else meanwhile."""
+        self.send("PUT", f"/collections/{FOREIGN}", {})
+        move = {"create_alias": {"collection_name": FOREIGN, "alias_name": self._prefix}}
+        self.send("POST", "/collections/aliases", {"actions": [move]})
+        yield
+        assert FOREIGN == self.named()
+        self.send("DELETE", f"/collections/{FOREIGN}")
 
     @contextlib.contextmanager
     def of_another_identity(self, version: str) -> Iterator[None]:
@@ -100,8 +111,11 @@ def test_collections_go_when_nothing_needs_them_and_the_alias_follows_what_serve
     wait_for("a build to give up", lambda: "docs-given-up" in store.versions(), 40, 0.02)
     kill_build(kube)
     kube.patch("ragservice", "faq", {"spec": {"rollback": None}})
-    declare(kube, "docs-v3")
-    job = wait_for("the sweep after the switch", lambda: _sweep_to(kube, "docs-v3"), 60)
+    with store.alias_taken():
+        declare(kube, "docs-v3")
+        job = wait_for("the sweep after the switch", lambda: _sweep_to(kube, "docs-v3"), 60)
+        wait_for("word of the alias", lambda: f"names the collection {FOREIGN}" in swept(kube), 20)
+        assert "True" == kube.condition("faq", "Ready")[0]
     kube.run("delete", "pods", "-l", f"job-name={job}", "--grace-period=0", "--force", "--wait=false")
     settled(kube, store, "docs-v3", "docs-v1", "docs-v3")
     wait_for("the end of the sweep", lambda: [j for j in kube.list("jobs", SWEEPS) if j["status"].get("succeeded")], 20)
@@ -129,6 +143,12 @@ def kill_build(kube: Kube) -> None:
     assert running
     for process in running:
         os.kill(process, signal.SIGKILL)
+
+
+def swept(kube: Kube) -> str:
+    """What the status says of the sweep that is under way; empty for none."""
+    status = (kube.get("ragservice", "faq") or {})["status"]
+    return str(status["collections"].get("sweep", ""))
 
 
 def _sweep_to(kube: Kube, version: str) -> str:
