@@ -141,8 +141,8 @@ COSTS = (
         "series-stay-for-ever",
         "the GPU time of a service that is gone stays",
         OPERATOR + "cluster/gpu_meter.py",
-        "            self._forget(*place)",
-        "            pass",
+        "ended = self._gone - holding",
+        "ended = set[tuple[str, str]]()",
         COST + "gpu_seconds_outlive_the_model_server_and_go_with_the_service",
     ),
     Mutant(

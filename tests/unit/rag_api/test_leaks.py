@@ -85,7 +85,11 @@ async def test_one_line_per_request_says_what_happened(
     for line in lines:
         assert {"status": 200, "tenant": "default", "key_id": "default", "error_code": None}.items() <= line.items()
         assert {"revision": 5, "finish_reason": "stop", "input_chars": 16, "tokens": 6}.items() <= line.items()
-        assert {"prompt_version": "prompt-5", "prompt_hash": "0" * 8, "model_version": "extractive"}.items() <= line.items()
+        assert {
+            "prompt_version": "prompt-5",
+            "prompt_hash": "0" * 8,
+            "model_version": "extractive",
+        }.items() <= line.items()
         assert {"index_version": "index-5", "index_hash": "0" * 8}.items() <= line.items()
         assert line["model_hash"]
         assert line["latency_ms"]["total"] >= line["latency_ms"]["retrieval"] > 0
