@@ -38,6 +38,8 @@ def rows_of_documents() -> list[Row]:
         Row("prompt key is missing",
             edit(prompt={"version": "p3", "configMapRef": {"name": "texts", "key": "other"}}), "ReleaseSettled",
             "ConfigMapKeyMissing", ('"texts"', '"other"', "add it"), config_map("texts", system="Be brief.", other="Be kind.")),
+        Row("prompt text is changed under its name", config_map("texts", system="Be brief.", other="Be rude."), "SpecValid",
+            "PromptVersionReused", ("p3", "new spec.prompt.version"), config_map("texts", system="Be brief.", other="Be kind.")),
         Row("service is suspended", edit(suspend=True), "ApiReady", "Suspended", ("spec.suspend",), edit(suspend=False)),
     ]  # fmt: skip
 
@@ -81,7 +83,17 @@ def rows_of_job() -> list[Row]:
     ]  # fmt: skip
 
 
+def rows_of_space() -> list[Row]:
+    """A volume with room for one collection: the log alone of a second one does not fit."""
+    return [
+        Row("no room for a second index", index("v2", chunking={"maxCharacters": 900}), "IndexReady", "InsufficientSpace",
+            ("64 MiB", "spec.vectorStore.qdrant.storage.size", "spec.release.history"),
+            index("docs-v1", chunking={"maxCharacters": None}), ended("index")),
+    ]  # fmt: skip
+
+
 LANES = [
     Lane("documents", rows_of_documents(), prepare=documents("docs"), born=True),
     Lane("job", rows_of_job(), born=True),
+    Lane("space", rows_of_space(), spec={"vectorStore": {"qdrant": {"storage": {"size": "64Mi"}}}}),
 ]
