@@ -1,7 +1,7 @@
 """kopf as a host: it logs in, watches RagServices with its own session, and tells each event on. No logic is here.
 
 Why beside our own informer: docs/decisions/0003-kopf-as-host.md. kopf runs in a thread of its own with its own event loop,
-because on its way out it cancels every task of the loop that it ran on; and it is started again when it ends, because a torn
+because on its way out it cancels every task of the loop that it ran on; and it is started again whenever it ends, because a torn
 line or an ERROR event is enough to end it.
 """
 
@@ -23,15 +23,17 @@ from .runtime.supervise import RestartBudget
 log = logging.getLogger(__name__)
 
 KOPF_AGENT = "rag-operator-kopf"
-MAX_EXITS = 5
+MANY_EXITS = 5
 EXITS_WITHIN_SECONDS = 600.0
+LIVED_SECONDS = 60.0
+"""A kopf that ran for this long is started again as quickly as after its first end."""
 Witness = Callable[[tuple[str, str], int], None]
 
 
 class KopfHost:
-    """Runs kopf until `stop`. `witness` and `on_exit` are called on the event loop that made this object.
+    """Runs kopf until `stop`, however often it ends: our own watches do not depend on it, and it has no say over the process.
 
-    `on_exit(True)` says that kopf has ended too often: the process should end.
+    `witness` and `on_exit` are called on the event loop that made this object.
     """
 
     def __init__(
@@ -39,19 +41,20 @@ class KopfHost:
         login: Login,
         namespace: str,
         witness: Witness,
-        on_exit: Callable[[bool], None],
+        on_exit: Callable[[], None],
         *,
         backoff: Backoff | None = None,
-        max_exits: int = MAX_EXITS,
+        many_exits: int = MANY_EXITS,
     ) -> None:
         self._login = login
         self._namespace = namespace
         self._witness = witness
         self._on_exit = on_exit
-        self._backoff = backoff or Backoff(first=1.0, cap=30.0)
-        self._max_exits = max_exits
+        self._backoff = backoff or Backoff(first=1.0, cap=300.0)
+        self._many_exits = many_exits
         self._home = asyncio.get_running_loop()
         self._stop = threading.Event()
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
 
     def start(self) -> None:
@@ -65,6 +68,10 @@ class KopfHost:
         """The thread runs."""
         return self._thread.is_alive()
 
+    def faults(self) -> list[str]:
+        """What only a new process heals: the supervision has ended though nobody asked it to."""
+        return ["kopf is not started again any more"] if self._over.is_set() and not self._stop.is_set() else []
+
     async def stop(self, seconds: float = 1.5) -> None:
         """Ask kopf to end, and wait a while; the thread does not keep the process alive."""
         self._stop.set()
@@ -72,11 +79,19 @@ class KopfHost:
             await asyncio.to_thread(self._thread.join, seconds)
 
     def _run(self) -> None:
-        asyncio.run(self._supervise())
+        asyncio.run(self._until_over())
+
+    async def _until_over(self) -> None:
+        try:
+            await self._supervise()
+        finally:
+            self._over.set()  # the thread itself may live on: what kopf leaves behind need not let its loop end
 
     async def _supervise(self) -> None:
-        budget = RestartBudget(self._max_exits, EXITS_WITHIN_SECONDS, asyncio.get_running_loop().time)
+        clock = asyncio.get_running_loop().time
+        budget = RestartBudget(self._many_exits, EXITS_WITHIN_SECONDS, clock)
         while not self._stop.is_set():
+            started = clock()
             try:
                 await self._operator()
             except asyncio.CancelledError:
@@ -85,11 +100,16 @@ class KopfHost:
                 log.warning("kopf ended: %s: %s", type(error).__name__, error)
             if self._stop.is_set():
                 return
-            more = budget.spend()
-            self._tell(self._on_exit, not more)
-            if not more:
-                return
-            await asyncio.sleep(self._backoff.next())
+            self._tell(self._on_exit)
+            if not budget.spend():
+                log.error("kopf ends again and again: RagServices are watched by our own informer alone")
+            if clock() - started >= LIVED_SECONDS:
+                self._backoff.reset()
+            await self._pause(self._backoff.next())
+
+    async def _pause(self, seconds: float) -> None:
+        """Shorter when the end is wanted meanwhile."""
+        await asyncio.to_thread(self._stop.wait, seconds)
 
     async def _operator(self) -> None:
         clusterwide = not self._namespace

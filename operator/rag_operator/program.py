@@ -40,16 +40,16 @@ async def serve(
     )
     async with Client(login, on_request=metrics.request) as client:
         controller = Controller(client, settings, metrics, now)
+        host = KopfHost(login, settings.namespace, controller.witness, metrics.host_exits.inc)
         async with serving(
             settings.listen_address,
             metrics_port=settings.metrics_port,
             health_port=settings.health_port,
             scrape=metrics.scrape,
-            faults=lambda: [*controller.faults(), *(f"{name} is dead" for name in supervisor.dead)],
+            faults=lambda: [*controller.faults(), *host.faults(), *(f"{name} is dead" for name in supervisor.dead)],
             state=controller.state,
         ):
             election = _election(settings, client, login, supervisor, now)
-            host = KopfHost(login, settings.namespace, controller.witness, _on_host_exit(metrics, supervisor))
             for name, informer in controller.informers.items():
                 supervisor.start(f"informer of {name}", informer.run())
             if not settings.namespace:  # with the rights of one namespace nodes are nobody's business
@@ -102,12 +102,3 @@ def _election(
     )
     client.write_only_while(lambda: election.held)
     return election
-
-
-def _on_host_exit(metrics: Metrics, supervisor: Supervisor) -> Callable[[bool], None]:
-    def note(for_good: bool) -> None:
-        metrics.host_exits.inc()
-        if for_good:
-            supervisor.stop("kopf ended too often")
-
-    return note

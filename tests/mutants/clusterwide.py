@@ -8,6 +8,7 @@ CLUSTER = OPERATOR + "cluster/"
 ROWS = "tests/unit/rag_operator/"
 WARNINGS = ROWS + "test_warnings.py::test_"
 CHILDREN = ROWS + "test_children.py::test_"
+HOST = "tests/unit/runtime/test_kopf_host.py::test_"
 EVENTS = ROWS + "test_event_log.py::test_"
 SECRETS = ROWS + "test_secret_maker.py::test_"
 RECONCILE = ROWS + "test_reconcile.py::test_"
@@ -140,5 +141,21 @@ CLUSTERWIDE = (
         '"versions": dict(sorted(_versions(informer.items()))),',
         '"versions": {},',
         "tests/unit/runtime/test_controller.py::test_the_state_names_what_is_cached_and_its_version_and_nothing_else",
+    ),
+    Mutant(
+        "kopf-not-started-again",
+        "the second witness is gone after its first end",
+        OPERATOR + "handlers.py",
+        "await self._pause(self._backoff.next())",
+        "return",
+        HOST + "kopf_is_started_again_however_often_it_ends",
+    ),
+    Mutant(
+        "kopf-over-unseen",
+        "nobody is told that kopf is not started again any more",
+        OPERATOR + "handlers.py",
+        "            self._over.set()",
+        "            pass",
+        HOST + "a_supervision_that_ended_is_a_fault",
     ),
 )

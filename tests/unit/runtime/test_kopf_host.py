@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from rag_operator.handlers import KopfHost
@@ -23,11 +26,27 @@ SERVICE = {
 }
 
 
-class Double:
-    """Discovery, LIST and WATCH of RagServices; nothing can be written. `faults` is what the next watches do."""
+PATIENCE = 60.0
+"""kopf takes five seconds to end, and much longer on a busy machine."""
+TORN = b'{"type": "MODIF\n'
 
-    def __init__(self) -> None:
-        self.torn = 0
+
+def error(code: int) -> dict[str, Any]:
+    """A Status as the API server sends it."""
+    return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": "ByTheDouble"}
+
+
+def told(code: int) -> bytes:
+    """An ERROR event in a watch."""
+    return json.dumps({"type": "ERROR", "object": error(code)}).encode() + b"\n"
+
+
+class Double:
+    """Discovery, LIST and WATCH of RagServices; nothing can be written. `faults` is what the next watches do: end with an HTTP
+    status, or after a line."""
+
+    def __init__(self, *faults: int | bytes) -> None:
+        self.faults = list(faults)
         self.watches = 0
         self.writes: list[str] = []
         self.streams: list[web.StreamResponse] = []
@@ -73,11 +92,13 @@ class Double:
         if "watch" not in request.query:
             return web.json_response({"metadata": {"resourceVersion": "9"}, "items": [SERVICE]})
         self.watches += 1
+        fault = self.faults.pop(0) if self.faults else None
+        if isinstance(fault, int):
+            return web.json_response(error(fault), status=fault)
         response = web.StreamResponse()
         await response.prepare(request)
-        if self.torn:
-            self.torn -= 1
-            await response.write(b'{"type": "MODIF\n')
+        if fault is not None:
+            await response.write(fault)
             return response
         self.streams.append(response)
         await asyncio.sleep(30)
@@ -95,22 +116,21 @@ class Stage:
     def __init__(self, double: Double, login: Login, namespace: str) -> None:
         self.double = double
         self.seen: list[tuple[tuple[str, str], int]] = []
-        self.exits: list[bool] = []
+        self.exits: list[float] = []
         backoff = Backoff(first=0.01, cap=0.02)
         self.host = KopfHost(
             login,
             namespace,
             lambda key, version: self.seen.append((key, version)),
-            self.exits.append,
+            lambda: self.exits.append(time.monotonic()),
             backoff=backoff,
-            max_exits=2,
+            many_exits=2,
         )
 
 
 @asynccontextmanager
-async def stage(torn: int = 0, namespace: str = "") -> AsyncIterator[Stage]:
-    double = Double()
-    double.torn = torn
+async def stage(*faults: int | bytes, namespace: str = "") -> AsyncIterator[Stage]:
+    double = Double(*faults)
     async with TestServer(double.app, shutdown_timeout=0.1) as server:
         login = Login(server=str(server.make_url("")).rstrip("/"), tls=None, token=Token(lambda: None))
         it = Stage(double, login, namespace)
@@ -118,35 +138,71 @@ async def stage(torn: int = 0, namespace: str = "") -> AsyncIterator[Stage]:
         try:
             yield it
         finally:
-            await it.host.stop(10)
+            await it.host.stop(60)
             assert not it.host.alive
 
 
 async def test_events_are_told_on_and_nothing_is_written() -> None:
     async with stage() as it:
         key = ("team", "handbook")
-        await eventually([(key, 7)], lambda: it.seen)
-        await eventually(1, lambda: len(it.double.streams))
+        await eventually([(key, 7)], lambda: it.seen, PATIENCE)
+        await eventually(1, lambda: len(it.double.streams), PATIENCE)
         await it.double.send("MODIFIED", 10)
         await it.double.send("DELETED", 11)
-        await eventually([(key, 7), (key, 10), (key, 11)], lambda: it.seen)
+        await eventually([(key, 7), (key, 10), (key, 11)], lambda: it.seen, PATIENCE)
     assert [] == it.double.writes
     assert [] == it.exits, "an orderly stop is no exit"
+    assert [] == it.host.faults(), "and no fault"
 
 
 async def test_a_single_namespace_is_enough() -> None:
     async with stage(namespace="team") as it:
-        await eventually([(("team", "handbook"), 7)], lambda: it.seen)
+        await eventually([(("team", "handbook"), 7)], lambda: it.seen, PATIENCE)
 
 
-async def test_kopf_that_a_torn_line_ended_is_started_again_until_that_has_happened_too_often() -> None:
-    """One test for both, because kopf takes five seconds to end."""
-    async with stage(torn=1) as it:
-        await eventually([False], lambda: it.exits, 15)
-        await eventually(1, lambda: len(it.double.streams))
+async def test_kopf_is_started_again_however_often_it_ends(caplog: pytest.LogCaptureFixture) -> None:
+    async with stage(TORN) as it:
+        await eventually(1, lambda: len(it.exits), PATIENCE)
+        await eventually(1, lambda: len(it.double.streams), PATIENCE)
+        await it.double.streams[-1].write(TORN)
+        await eventually(2, lambda: len(it.exits), PATIENCE)
+        await eventually(2, lambda: len(it.double.streams), PATIENCE)
         it.seen.clear()
         await it.double.send("MODIFIED", 12)
-        await eventually([(("team", "handbook"), 12)], lambda: it.seen)
-        await it.double.streams[-1].write(b'{"type": "MODIF\n')
-        await eventually([False, True], lambda: it.exits, 15)
-        assert 2 == it.double.watches
+        await eventually([(("team", "handbook"), 12)], lambda: it.seen, PATIENCE)
+        assert [] == it.host.faults()
+    ours = [record for record in caplog.records if record.name == "rag_operator.handlers"]
+    assert 1 == len([record for record in ours if record.levelno == logging.ERROR])
+
+
+FAULTS: list[int | bytes] = [*map(told, (403, 429, 504)), 401, 404, 410]
+
+
+async def test_no_answer_to_a_watch_makes_kopf_blind() -> None:
+    """All at the same time, because kopf takes five seconds to end."""
+
+    async def survives(fault: int | bytes) -> None:
+        async with stage(fault) as it:
+            await eventually(1, lambda: len(it.double.streams), PATIENCE)
+            await it.double.send("MODIFIED", 12)
+            await eventually((("team", "handbook"), 12), lambda: it.seen[-1] if it.seen else None, PATIENCE)
+            assert not it.double.faults
+            assert [] == it.host.faults()
+
+    await asyncio.gather(*map(survives, FAULTS))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_supervision_that_ended_is_a_fault() -> None:
+    class Mortal(Backoff):
+        """A pause that no loop survives."""
+
+        def next(self) -> float:
+            raise ZeroDivisionError
+
+    async with TestServer(Double(TORN).app, shutdown_timeout=0.1) as server:
+        login = Login(server=str(server.make_url("")).rstrip("/"), tls=None, token=Token(lambda: None))
+        host = KopfHost(login, "", lambda key, version: None, lambda: None, backoff=Mortal())
+        assert [] == host.faults(), "it has not been started yet"
+        host.start()
+        await eventually(["kopf is not started again any more"], host.faults, PATIENCE)
