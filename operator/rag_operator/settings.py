@@ -96,15 +96,17 @@ class Settings(BaseSettings):
         description="Write only while holding the Lease. Switch it off only where one operator runs for sure.",
     )
     lease_namespace: str = Field(
-        default="", max_length=63, description="Namespace of the Lease. Empty: the namespace of the login."
+        default="",
+        max_length=63,
+        description="Namespace of the Lease. Empty: RAG_OPERATOR_NAMESPACE, and without that the namespace of the login.",
     )
     lease_name: str = Field(default="rag-operator", min_length=1, max_length=63, description="Name of the Lease.")
     workers: int = Field(default=16, ge=1, le=256, description="RagServices that are reconciled at the same time.")
     resync_seconds: float = Field(
         default=600,
         ge=1,
-        description="Seconds between two full comparisons of the caches with the API server: one paged LIST per kind."
-        " The upper bound for noticing anything that no event told.",
+        description="Seconds between two full comparisons of the caches with the API server: one paged LIST per"
+        " kind, two of ConfigMaps (labelled ones, names of the others) and, where nodes are watched, two of pods. The upper bound for noticing anything that no event told.",
     )
     listen_address: str = Field(default="", description="Address that the two ports below listen on. Empty: all.")
     metrics_port: int = Field(default=8080, ge=0, le=65535, description="TCP port of GET /metrics; 0 switches it off.")

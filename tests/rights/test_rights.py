@@ -25,9 +25,7 @@ NOT_IN_THE_LOG = {
     # operator's name: the first for every child, the others to give a child its owner back. tests/control_plane/program
     # proves them necessary. The admission policies bound what can be deleted.
     Right("ragserving.dev", "ragservices/finalizers", "update"),
-    Right("apps", "deployments", "delete"),
     Right("apps", "statefulsets", "delete"),
-    Right("", "services", "delete"),
     Right("", "serviceaccounts", "delete"),
     # Only when a StatefulSet's controller leaves a pod of a bad template in place; on some runs it replaces it by itself.
     Right("", "pods", "delete"),
