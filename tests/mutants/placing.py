@@ -260,5 +260,13 @@ STRATEGY = (
         "value for key",
         MODEL + "pods_that_load_are_kept_from_node_autoscalers_until_they_are_ready",
     ),
+    Mutant(
+        "no-patience-for-a-gpu",
+        "what serves is stopped for a model although the former server's pod is about to leave its GPU",
+        RELEASED,
+        "return said.fits or said.reason is Reason.GpuFreedSoon",
+        "return said.fits",
+        ROLL_OUT + "another_template_is_rolled_out_by_what_is_free_now",
+    ),
 )
 PLACING: tuple[Mutant, ...] = (*SCHEDULING, *STRATEGY)

@@ -109,10 +109,12 @@ def refused(pods: tuple[Pod, ...]) -> bool:
 
 
 def room(observed: Observed, need: Need) -> bool | None:
-    """Whether one more pod finds a place now; None when nobody may look, or when devices by claims are asked for."""
+    """Whether one more pod finds a place now, or as soon as a pod that is ending has left its GPU: who goes back at once meets the
+    former server's pod. None when nobody may look, or when devices by claims are asked for."""
     if observed.nodes is None or need.claims:
         return None
-    return observed.nodes.explain(need).fits
+    said = observed.nodes.explain(need)
+    return said.fits or said.reason is Reason.GpuFreedSoon
 
 
 def _going_on(observed: Observed, spec: Vllm, need: Need, live: Json, pods: Pods) -> Strategy:

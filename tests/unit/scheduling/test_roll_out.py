@@ -63,6 +63,7 @@ def test_the_first_start_exchanges_nothing() -> None:
     ("nodes", "replicas", "expected"),
     [
         (cluster([node("a")], [], [pod("a", name="own-0")]), 1, RollOut.SURGE),
+        (cluster([node("a")], [pod("a", going=True)], [pod("a", name="own-0")]), 1, RollOut.SURGE),
         (full(), 1, RollOut.RECREATE),
         (full(2), 2, RollOut.ONE_BY_ONE),
         (None, 1, RollOut.SURGE),
