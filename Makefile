@@ -24,8 +24,7 @@ demo: venv ## From nothing to a cited answer, a second release and back: cluster
 test: venv lint verify ## Everything that CI runs: lint, generated files, all tests (starts the bench when it is not running)
 	@$(BENCH) up
 	@$(BENCH) images
-	$(UNIT)
-	$(PYTEST) --ignore=tests/unit
+	@set -x; $(UNIT); unit=$$?; $(PYTEST) --ignore=tests/unit; exit $$((unit | $$?))
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "; printf "Usage: make <target>\n"} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
