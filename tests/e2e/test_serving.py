@@ -5,6 +5,10 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from rag_operator.cluster.pods import PodLine
+from rag_operator.observed import pod_of
+from rag_operator.runtime import login
+from rag_operator.runtime.client import Client
 
 from tests.cluster.settings import Settings
 from tests.unit.rag_api.collector_double import Collector, Told, collector_for_pods
@@ -79,6 +83,22 @@ def test_a_question_is_answered_with_a_citation_and_its_versions(faq: Kube, ques
 def test_what_the_documents_do_not_hold_is_refused(faq: Kube) -> None:
     answer = ask(faq, UNANSWERABLE)
     assert (REFUSAL, "refused", []) == (answer["answer"], answer["finish_reason"], answer["citations"])
+
+
+@pytest.mark.parametrize("path", ["/models/current", "/ready", "/nowhere"])
+async def test_a_pod_says_the_same_through_the_api_server_as_at_its_address(faq: Kube, path: str) -> None:
+    """Also what it refuses: an answer that is not the API server's own is the pod's."""
+    (body,) = faq.list("pods", "ragserving.dev/service=faq,app.kubernetes.io/component=api")
+    async with Client(login.load(faq.kubeconfig)) as client:
+        direct, proxied = PodLine(client, direct=True), PodLine(client, direct=False)
+        try:
+            answers = [json.loads(await line.fetch(pod_of(body), path)) for line in (direct, proxied)]
+        finally:
+            await direct.close()
+    for answer in answers:
+        answer.pop("trace_id", None)  # of the request, not of the pod
+    assert answers[0]
+    assert answers[0] == answers[1]
 
 
 def test_a_stream_ends_with_done(faq: Kube) -> None:
