@@ -167,7 +167,8 @@ class FaultProxy:
             if watch:
                 return await self._watch(request, resource)
             if request.path in self.garbled:
-                return web.json_response({"metadata": 7, "data": 7})
+                metadata = {"name": request.path.rpartition("/")[2], "uid": "odd", "resourceVersion": "7"}
+                return web.json_response({"metadata": metadata, "data": 7})
             if self.expiring and "continue" in request.query:
                 self.expiring -= 1
                 return web.json_response({"kind": "Status", "code": 410, "reason": "Expired"}, status=410)

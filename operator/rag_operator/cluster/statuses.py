@@ -14,7 +14,7 @@ from .watched import SERVICE
 Json = dict[str, Any]
 
 MAX_REMEMBERED = 65536
-PACE_SECONDS = 1.0
+PACE_SECONDS = 0.5
 PART = "status"
 
 
