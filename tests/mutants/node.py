@@ -16,7 +16,7 @@ NODE = (
         STATUS + "follow_up.py",
         "return table if told != table and (behind or told) else None",
         "return None",
-        SERVING + "a_prompt_edit_goes_live_without_a_restart_and_back",
+        ROLLBACK + "the_overlay_goes_back_and_its_removal_forward",
     ),
     Mutant(
         "no-touch-while-unready",
