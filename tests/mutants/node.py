@@ -19,14 +19,6 @@ NODE = (
         ROLLBACK + "the_overlay_goes_back_and_its_removal_forward",
     ),
     Mutant(
-        "no-touch-while-unready",
-        "pods that are not ready are not told to look",
-        STATUS + "follow_up.py",
-        "if answer is None or answer.models is None:",
-        "if answer is None or answer.models is None or not pod.ready:",
-        ROLLBACK + "the_prompt_goes_back_while_the_vector_store_is_down_and_serves_when_it_is_up",
-    ),
-    Mutant(
         "number-not-reused-on-pods",
         "a revert in git makes a release with a new number",
         RELEASED + "records.py",
