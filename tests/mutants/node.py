@@ -89,6 +89,6 @@ NODE = (
         OPERATOR + "resources/model.py",
         "hosted_models(plan.model, plan.table.revisions)",
         "hosted_models(plan.model, ())",
-        "tests/e2e/test_model.py::test_an_engine_that_cannot_start_says_why_while_the_old_one_answers",
+        "tests/e2e/test_model.py::test_a_stream_outlives_the_move_of_its_model_and_then_the_former_server_goes",
     ),
 )
