@@ -11,14 +11,6 @@ SERVING = "tests/e2e/test_serving.py::test_"
 
 NODE = (
     Mutant(
-        "no-touch",
-        "pods are not told to look: their kubelet refreshes the table in its own time",
-        STATUS + "follow_up.py",
-        "return table if told != table and (behind or told) else None",
-        "return None",
-        ROLLBACK + "the_overlay_goes_back_and_its_removal_forward",
-    ),
-    Mutant(
         "number-not-reused-on-pods",
         "a revert in git makes a release with a new number",
         RELEASED + "records.py",
